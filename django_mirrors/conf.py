@@ -1,0 +1,244 @@
+"""The only reader of Django's settings and of the environment: one frozen value."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from django_mirrors.exceptions import InvalidMirror
+
+__all__ = ["OPTIONS", "Conf", "find_setting", "forget_conf", "get_conf"]
+
+Network = IPv4Network | IPv6Network
+
+UNKNOWN_HOST_POLICIES = ("reject", "misdirected")
+
+# Settings a mirror may have a value of its own for, beside the project's own names.
+VARYING_SETTINGS = (
+    "SITE_ID",
+    "TIME_ZONE",
+    "LANGUAGE_CODE",
+    "DEFAULT_FROM_EMAIL",
+    "SERVER_EMAIL",
+    "EMAIL_SUBJECT_PREFIX",
+    "LOGIN_URL",
+    "LOGIN_REDIRECT_URL",
+    "LOGOUT_REDIRECT_URL",
+)
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conf:
+    """`MIRRORS` and `MIRRORS_OPTIONS`, with every default filled in."""
+
+    mirrors: Mapping[str, Any]  # MIRRORS as written; validated by its source
+    defaults: Mapping[str, Any]  # what a new mirror gets; {name}, {uid} not filled in
+    original: Mapping[str, Any]  # a definition; every key is optional
+    original_apps: frozenset[str]  # labels of apps with tables in the original only
+    unknown_host: str  # "reject" answers 404, "misdirected" 421
+    files: Path | None  # directory of TOML files
+    records: bool  # whether mirrors can be added at run time
+    snapshot: Path | None  # last known good registry
+    archives: str  # storage DSN
+    trusted_proxies: tuple[Network, ...]  # whose forwarded host counts
+    hooks: Mapping[str, str]  # dotted paths
+    settings: frozenset[str]  # names that definitions may set
+    poll_seconds: float  # how often a process looks for changes of the fleet
+    max_open_connections: int  # per thread
+    connect_timeout: int  # seconds
+    retry_after: int  # seconds, sent with 503 answers
+    media_accel: str  # "", "X-Accel-Redirect" or "X-Sendfile"
+    media_prefix: str  # internal location that the web server maps to the files
+    directory: Path  # of the project; relative paths start here
+    pinned: str | None  # $DJANGO_MIRROR
+    pinned_services: Mapping[str, str]  # definition keys given by the environment
+
+
+def get_conf() -> Conf:
+    """Return the configuration, read once.
+
+    Raises `InvalidMirror` with one sentence for each wrong option.
+    """
+    return _read_conf()
+
+
+def forget_conf(*, setting: str = "", **_: Any) -> None:
+    """Read the settings again at the next use. A receiver of `setting_changed`."""
+    if not setting or setting.startswith("MIRRORS") or setting in _FOLLOWED:
+        _read_conf.cache_clear()
+
+
+_FOLLOWED = frozenset({"BASE_DIR", "ALLOWED_HOSTS", "DEBUG", "DATABASES", "MEDIA_ROOT"})
+
+
+def find_setting(name: str, default: Any = None) -> Any:
+    """Return the value of Django's setting `name` at this moment, or `default`."""
+    return getattr(settings, name, default)
+
+
+def find_original_hosts() -> tuple[str, ...]:
+    """Return the hosts of the original of a project that names none: ALLOWED_HOSTS.
+
+    Read at every call, since the test environment adds "testserver" to it.
+    """
+    allowed = [host for host in settings.ALLOWED_HOSTS if host != "*"]
+    if not allowed and settings.DEBUG:
+        return _LOCAL_HOSTS
+    return tuple(dict.fromkeys(host.removeprefix(".") for host in allowed))
+
+
+@cache
+def _read_conf() -> Conf:
+    options = _find_mapping("MIRRORS_OPTIONS")
+    problems = _check_names(options)
+    values: dict[str, Any] = {}
+    directory = Path(getattr(settings, "BASE_DIR", None) or Path.cwd())
+    for name, (attribute, read, default) in OPTIONS.items():
+        try:
+            given = options.get(name, default)
+            values[attribute] = read(given, f"MIRRORS_OPTIONS[{name!r}]", directory)
+        except InvalidMirror as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InvalidMirror(*problems)
+    return Conf(
+        mirrors=_find_mapping("MIRRORS"),
+        directory=directory,
+        pinned=os.environ.get("DJANGO_MIRROR") or None,
+        pinned_services=_read_environment(),
+        **values,
+    )
+
+
+def _find_mapping(name: str) -> Mapping[str, Any]:
+    value = getattr(settings, name, {})
+    if not isinstance(value, Mapping):
+        raise InvalidMirror(f"{name} is not a dictionary. Write {name} = {{...}}.")
+    return value
+
+
+def _check_names(options: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for name in options:
+        if name not in OPTIONS:
+            close = get_close_matches(str(name).upper(), OPTIONS, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else (
+                f"Use one of: {', '.join(OPTIONS)}."
+            )
+            problems.append(f"MIRRORS_OPTIONS has the unknown key {name!r}. {hint}")
+    return problems
+
+
+def _read_environment() -> Mapping[str, str]:
+    pairs = {
+        "DATABASE": os.environ.get("DATABASE_URL"),
+        "STORAGE": os.environ.get("DEFAULT_STORAGE_DSN"),
+        "CACHE": os.environ.get("CACHE_URL"),
+        "SITE_ID": os.environ.get("SITE_ID"),
+    }
+    return {key: value for key, value in pairs.items() if value}
+
+
+def _read_mapping(value: Any, place: str, directory: Path) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidMirror(f"{place} is not a dictionary.")
+    return value
+
+
+def _read_names(value: Any, place: str, directory: Path) -> frozenset[str]:
+    if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
+        raise InvalidMirror(f"{place} is not a list of names.")
+    return frozenset(value)
+
+
+def _read_settings(value: Any, place: str, directory: Path) -> frozenset[str]:
+    return _read_names(value, place, directory) | set(VARYING_SETTINGS)
+
+
+def _read_policy(value: Any, place: str, directory: Path) -> str:
+    if value not in UNKNOWN_HOST_POLICIES:
+        raise InvalidMirror(
+            f"{place} is {value!r}. Use one of: {', '.join(UNKNOWN_HOST_POLICIES)}."
+        )
+    return str(value)
+
+
+def _read_path(value: Any, place: str, directory: Path) -> Path | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str | Path):
+        raise InvalidMirror(f"{place} is not a path.")
+    return directory / value
+
+
+def _read_archives(value: Any, place: str, directory: Path) -> str:
+    if not isinstance(value, str):
+        raise InvalidMirror(f"{place} is not a storage DSN. Write 'file:///path/'.")
+    return value or f"file://{directory / 'archives'}/"
+
+
+def _read_flag(value: Any, place: str, directory: Path) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidMirror(f"{place} is neither True nor False.")
+    return value
+
+
+def _read_seconds(value: Any, place: str, directory: Path) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        raise InvalidMirror(f"{place} is {value!r}. Write a number of seconds above 0.")
+    return value
+
+
+def _read_count(value: Any, place: str, directory: Path) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidMirror(f"{place} is {value!r}. Write a whole number above 0.")
+    return value
+
+
+def _read_text(value: Any, place: str, directory: Path) -> str:
+    if not isinstance(value, str):
+        raise InvalidMirror(f"{place} is not a string.")
+    return value
+
+
+def _read_networks(value: Any, place: str, directory: Path) -> tuple[Network, ...]:
+    if isinstance(value, str) or not isinstance(value, list | tuple):
+        raise InvalidMirror(f"{place} is not a list. Write ['10.0.0.0/8'].")
+    networks, problems = [], []
+    for item in value:
+        try:
+            networks.append(ip_network(item))
+        except ValueError as error:
+            problems.append(f"{place}: {item!r} is not a network. {error}.")
+    if problems:
+        raise InvalidMirror(*problems)
+    return tuple(networks)
+
+
+# name -> attribute of Conf, reader, default
+OPTIONS: Mapping[str, tuple[str, Any, Any]] = {
+    "DEFAULTS": ("defaults", _read_mapping, {}),
+    "ORIGINAL": ("original", _read_mapping, {}),
+    "ORIGINAL_APPS": ("original_apps", _read_names, ()),
+    "UNKNOWN_HOST": ("unknown_host", _read_policy, "reject"),
+    "FILES": ("files", _read_path, None),
+    "RECORDS": ("records", _read_flag, True),
+    "SNAPSHOT": ("snapshot", _read_path, "mirrors-snapshot.json"),
+    "ARCHIVES": ("archives", _read_archives, ""),
+    "TRUSTED_PROXIES": ("trusted_proxies", _read_networks, ()),
+    "HOOKS": ("hooks", _read_mapping, {}),
+    "SETTINGS": ("settings", _read_settings, ()),
+    "POLL_SECONDS": ("poll_seconds", _read_seconds, 1.0),
+    "MAX_OPEN_CONNECTIONS": ("max_open_connections", _read_count, 8),
+    "CONNECT_TIMEOUT": ("connect_timeout", _read_count, 2),
+    "RETRY_AFTER": ("retry_after", _read_count, 120),
+    "MEDIA_ACCEL": ("media_accel", _read_text, ""),
+    "MEDIA_PREFIX": ("media_prefix", _read_text, "/mirrors-media/"),
+}

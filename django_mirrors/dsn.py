@@ -1,0 +1,304 @@
+"""Turn the DSN of a service into the dictionary Django expects, and hide its secrets."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
+
+import dj_database_url
+
+from django_mirrors.exceptions import InvalidMirror
+
+__all__ = ["build_cache", "build_database", "build_mail", "build_storage", "redact"]
+
+Dsn = str | Mapping[str, Any]
+
+HIDDEN = "********"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET_NAME = re.compile("PASS|SECRET|TOKEN|KEY|API|SIGNATURE|CREDENTIAL", re.IGNORECASE)
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+_FILE_SYSTEM = "django.core.files.storage.FileSystemStorage"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+
+
+def build_database(
+    value: Dsn, *, directory: Path, place: str
+) -> dict[str, Any]:
+    """Return a `DATABASES`-style dictionary. A relative SQLite path starts at `directory`.
+
+    Raises `InvalidMirror` when a variable is not set or the URL cannot be read.
+    """
+    if isinstance(value, str):
+        config = _parse_database(expand(value, place=place), place=place)
+    else:
+        config = _expand_mapping(value, place=place)
+    if str(config.get("ENGINE", "")).endswith("sqlite3") and "NAME" in config:
+        name = str(config["NAME"])
+        if ":memory:" not in name and not name.startswith("file:"):
+            config["NAME"] = str(directory / name)
+    return config
+
+
+def build_storage(value: Dsn, *, place: str) -> dict[str, Any]:
+    """Return a `STORAGES`-style dictionary: `BACKEND` and `OPTIONS`."""
+    if not isinstance(value, str):
+        return _expand_mapping(value, place=place)
+    parts = _split(expand(value, place=place), place=place)
+    build = _STORAGES.get(parts.scheme)
+    if build is None:
+        raise InvalidMirror(_unknown_scheme(place, parts.scheme, _STORAGES))
+    return build(parts, place)
+
+
+def build_cache(value: Dsn, *, place: str) -> dict[str, Any]:
+    """Return a `CACHES`-style dictionary: `BACKEND`, `LOCATION` and `OPTIONS`."""
+    if not isinstance(value, str):
+        return _expand_mapping(value, place=place)
+    dsn = expand(value, place=place)
+    parts = _split(dsn, place=place)
+    if parts.scheme not in _CACHES:
+        raise InvalidMirror(_unknown_scheme(place, parts.scheme, _CACHES))
+    if parts.scheme in {"redis", "rediss"}:
+        location = dsn
+    elif parts.scheme == "file":
+        location = parts.path
+    else:
+        location = parts.netloc
+    return {"BACKEND": _CACHES[parts.scheme], "LOCATION": location}
+
+
+def build_mail(value: Dsn, *, place: str) -> dict[str, Any]:
+    """Return `BACKEND` and the `OPTIONS` of a mail backend."""
+    if not isinstance(value, str):
+        return _expand_mapping(value, place=place)
+    parts = _split(expand(value, place=place), place=place)
+    if parts.scheme not in _MAIL:
+        raise InvalidMirror(_unknown_scheme(place, parts.scheme, _MAIL))
+    options = _query(parts)
+    if parts.scheme in {"smtp", "smtps"}:
+        options |= {
+            "host": parts.hostname or "localhost",
+            "port": parts.port or (465 if parts.scheme == "smtps" else 25),
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "use_ssl": parts.scheme == "smtps",
+            "use_tls": options.pop("tls", False),
+        }
+    elif parts.scheme == "file":
+        options["file_path"] = parts.path
+    return {"BACKEND": _MAIL[parts.scheme], "OPTIONS": options}
+
+
+def expand(dsn: str, *, place: str) -> str:
+    """Return `dsn` with a mounted secret read and its `${VARIABLE}`s filled in."""
+    if dsn.startswith("file:") and not dsn.startswith("file://"):
+        dsn = _read_secret(Path(dsn[5:]), place=place)
+
+    def fill(match: re.Match[str]) -> str:
+        try:
+            return os.environ[match[1]]
+        except KeyError:
+            raise InvalidMirror(
+                f"{place} refers to ${{{match[1]}}}, which is not set. "
+                "Set the variable in the environment of this process."
+            ) from None
+
+    return _VARIABLE.sub(fill, dsn)
+
+
+def redact(value: Any, *, name: str = "") -> Any:
+    """Return a copy of `value` that can be shown: no password, token or key in it."""
+    if isinstance(value, Mapping):
+        return {key: redact(item, name=str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(item, name=name) for item in value]
+    if _SECRET_NAME.search(name) and value not in ("", None):
+        return HIDDEN
+    return _redact_text(value) if isinstance(value, str) else value
+
+
+def _redact_text(text: str) -> str:
+    if "://" not in text:
+        return text
+    try:
+        parts = urlsplit(text)
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return _USER_INFO.sub(f"{HIDDEN}@", text)
+    user, at, host = parts.netloc.rpartition("@")
+    if at:
+        name, colon, _ = user.partition(":")
+        # Object stores carry a key pair: there the user name is half of the secret.
+        shown = name if parts.scheme not in _STORAGES else HIDDEN
+        user = f"{shown}:{HIDDEN}" if colon else shown
+    query = "&".join(
+        f"{key}={HIDDEN if _SECRET_NAME.search(key) else item}" for key, item in pairs
+    )
+    return urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, query, ""))
+
+
+def _read_secret(path: Path, *, place: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidMirror(
+            f"{place} refers to the file '{path}', which cannot be read "
+            f"({type(error).__name__}). Mount the secret there or correct the path."
+        ) from error
+
+
+def _expand_mapping(value: Mapping[str, Any], *, place: str) -> dict[str, Any]:
+    def walk(item: Any) -> Any:
+        if isinstance(item, Mapping):
+            return {key: walk(inner) for key, inner in item.items()}
+        if isinstance(item, str) and "${" in item:
+            return expand(item, place=place)
+        return item
+
+    return {key: walk(item) for key, item in value.items()}
+
+
+def _parse_database(url: str, *, place: str) -> dict[str, Any]:
+    _split(url, place=place)
+    try:
+        return dict(dj_database_url.parse(url))
+    except dj_database_url.UnknownSchemeError as error:
+        raise InvalidMirror(
+            _unknown_scheme(place, error.scheme, dj_database_url.ENGINE_SCHEMES)
+        ) from None
+    except ValueError:
+        # The cause holds the URL, and so perhaps a password.
+        raise InvalidMirror(
+            f"{place} is not a valid database URL. Write 'scheme://user:password@"
+            "host:port/name' and percent-encode special characters."
+        ) from None
+
+
+def _split(dsn: str, *, place: str) -> SplitResult:
+    try:
+        parts = urlsplit(dsn)
+        _ = parts.port
+    except ValueError:
+        raise InvalidMirror(
+            f"{place} is not a valid URL. Percent-encode special characters in it."
+        ) from None
+    if not parts.scheme or not dsn[len(parts.scheme) :].startswith("://"):
+        raise InvalidMirror(
+            f"{place} is not a URL. Begin it with a scheme, such as 'sqlite:///'."
+        )
+    return parts
+
+
+def _unknown_scheme(place: str, scheme: str, known: Mapping[str, object]) -> str:
+    names = ", ".join(sorted(known))
+    return f"{place} has the unknown scheme '{scheme}'. Use one of: {names}."
+
+
+def _query(parts: SplitResult) -> dict[str, Any]:
+    return {
+        key: _coerce(item)
+        for key, item in parse_qsl(parts.query, keep_blank_values=True)
+    }
+
+
+def _coerce(text: str) -> Any:
+    if text.lower() in {"true", "false"}:
+        return text.lower() in _TRUE
+    return int(text) if text.isdecimal() else text
+
+
+def _build_file_storage(parts: SplitResult, place: str) -> dict[str, Any]:
+    if parts.netloc or parts.path.strip("/") == "":
+        raise InvalidMirror(
+            f"{place} is not an absolute path. Write 'file:///path/to/media/'."
+        )
+    options = {"location": unquote(parts.path), **_query(parts)}
+    return {"BACKEND": _FILE_SYSTEM, "OPTIONS": options}
+
+
+def _build_bucket(
+    backend: str, bucket: str, *, user: str = "", password: str = ""
+) -> Callable[[SplitResult, str], dict[str, Any]]:
+    def build(parts: SplitResult, place: str) -> dict[str, Any]:
+        if not parts.hostname:
+            raise InvalidMirror(f"{place} names no bucket. Write '{parts.scheme}://bucket/prefix/'.")
+        prefix = unquote(parts.path).strip("/")
+        # `netloc`, not `hostname`: bucket names keep their case.
+        name = parts.netloc.rpartition("@")[2]
+        options = {bucket: name, "location": f"{prefix}/" if prefix else ""}
+        if user and parts.username:
+            options[user] = unquote(parts.username)
+        if password and parts.password:
+            options[password] = unquote(parts.password)
+        return {"BACKEND": backend, "OPTIONS": options | _query(parts)}
+
+    return build
+
+
+def _build_sftp(parts: SplitResult, place: str) -> dict[str, Any]:
+    if not parts.hostname:
+        raise InvalidMirror(f"{place} names no host. Write 'sftp://user@host/path/'.")
+    params = {
+        key: item
+        for key, item in (
+            ("username", unquote(parts.username or "")),
+            ("password", unquote(parts.password or "")),
+            ("port", parts.port),
+        )
+        if item
+    }
+    options = {
+        "host": parts.hostname,
+        "root_path": f"{unquote(parts.path).rstrip('/')}/",
+        "params": params,
+    }
+    return {
+        "BACKEND": "storages.backends.sftpstorage.SFTPStorage",
+        "OPTIONS": options | _query(parts),
+    }
+
+
+def _build_memory(parts: SplitResult, place: str) -> dict[str, Any]:
+    return {
+        "BACKEND": "django.core.files.storage.InMemoryStorage",
+        "OPTIONS": _query(parts),
+    }
+
+
+_STORAGES: Mapping[str, Callable[[SplitResult, str], dict[str, Any]]] = {
+    "file": _build_file_storage,
+    "memory": _build_memory,
+    "s3": _build_bucket(
+        "storages.backends.s3.S3Storage",
+        "bucket_name",
+        user="access_key",
+        password="secret_key",  # noqa: S106 - the name of an option
+    ),
+    "gs": _build_bucket("storages.backends.gcloud.GoogleCloudStorage", "bucket_name"),
+    "azure": _build_bucket(
+        "storages.backends.azure_storage.AzureStorage",
+        "azure_container",
+        user="account_name",
+        password="account_key",  # noqa: S106 - the name of an option
+    ),
+    "sftp": _build_sftp,
+}
+_CACHES: Mapping[str, str] = {
+    "redis": "django.core.cache.backends.redis.RedisCache",
+    "rediss": "django.core.cache.backends.redis.RedisCache",
+    "memcached": "django.core.cache.backends.memcached.PyMemcacheCache",
+    "locmem": "django.core.cache.backends.locmem.LocMemCache",
+    "file": "django.core.cache.backends.filebased.FileBasedCache",
+    "db": "django.core.cache.backends.db.DatabaseCache",
+    "dummy": "django.core.cache.backends.dummy.DummyCache",
+}
+_MAIL: Mapping[str, str] = {
+    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "smtps": "django.core.mail.backends.smtp.EmailBackend",
+    "console": "django.core.mail.backends.console.EmailBackend",
+    "file": "django.core.mail.backends.filebased.EmailBackend",
+    "memory": "django.core.mail.backends.locmem.EmailBackend",
+    "dummy": "django.core.mail.backends.dummy.EmailBackend",
+}

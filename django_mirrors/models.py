@@ -1,0 +1,92 @@
+"""The fleet's records, in the original's database: data only."""
+
+from uuid import uuid4
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from django_mirrors.mirror import STATES, State
+
+
+class MirrorRecord(models.Model):
+    """What is known of one mirror beside, or in place of, its declaration.
+
+    Triggers of the database set `version` at every change and count it up in
+    `FleetVersion`, so that changes by raw SQL are noticed too.
+    """
+
+    name = models.CharField(_("name"), max_length=48, unique=True)
+    uid = models.UUIDField(_("uid"), unique=True, default=uuid4, editable=False)
+    state = models.CharField(
+        _("state"),
+        max_length=16,
+        choices=[(state, state) for state in STATES],
+        default=State.PROVISIONING,
+    )
+    # Whether `definition` holds the mirror, rather than settings or a file.
+    declared = models.BooleanField(_("declared elsewhere"), default=False)
+    definition = models.JSONField(_("definition"), default=dict)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    retry_after = models.PositiveIntegerField(_("retry after, in seconds"), default=0)
+    release = models.CharField(_("release"), max_length=100, blank=True)
+    step = models.CharField(_("step reached"), max_length=32, blank=True)
+    version = models.BigIntegerField(default=0, editable=False, db_index=True)
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+    changed = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("mirror")
+        verbose_name_plural = _("mirrors")
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FleetVersion(models.Model):
+    """One row that counts the changes of all records; written by triggers only."""
+
+    number = models.BigIntegerField(default=0)
+    deletions = models.BigIntegerField(default=0)
+
+
+class OperationRecord(models.Model):
+    """One operation over mirrors: who runs it, since when, and how it ended."""
+
+    uid = models.UUIDField(unique=True, default=uuid4, editable=False)
+    operation = models.CharField(max_length=32)
+    holder = models.CharField(max_length=200)  # user@host:pid
+    plan = models.JSONField(default=dict)
+    results = models.JSONField(default=dict)  # name of the mirror -> result
+    started = models.DateTimeField(auto_now_add=True)
+    finished = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-started",)
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.uid}"
+
+
+class LockRecord(models.Model):
+    """Who may change something now. A row is held until `expires`, with a fence number."""
+
+    name = models.CharField(max_length=64, unique=True)
+    holder = models.CharField(max_length=200, blank=True)
+    operation = models.CharField(max_length=100, blank=True)
+    fence = models.BigIntegerField(default=0)
+    since = models.DateTimeField(null=True)
+    expires = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Marker(models.Model):
+    """Whose database this is. The only table of this app in a mirror's database."""
+
+    uid = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=48)
+
+    def __str__(self) -> str:
+        return self.name
