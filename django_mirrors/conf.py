@@ -19,18 +19,6 @@ Network = IPv4Network | IPv6Network
 
 UNKNOWN_HOST_POLICIES = ("reject", "misdirected")
 
-# Settings a mirror may have a value of its own for, beside the project's own names.
-VARYING_SETTINGS = (
-    "SITE_ID",
-    "TIME_ZONE",
-    "LANGUAGE_CODE",
-    "DEFAULT_FROM_EMAIL",
-    "SERVER_EMAIL",
-    "EMAIL_SUBJECT_PREFIX",
-    "LOGIN_URL",
-    "LOGIN_REDIRECT_URL",
-    "LOGOUT_REDIRECT_URL",
-)
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -49,7 +37,6 @@ class Conf:
     archives: str  # storage DSN
     trusted_proxies: tuple[Network, ...]  # whose forwarded host counts
     hooks: Mapping[str, str]  # dotted paths
-    settings: frozenset[str]  # names that definitions may set
     poll_seconds: float  # how often a process looks for changes of the fleet
     max_open_connections: int  # per thread
     connect_timeout: int  # seconds
@@ -158,10 +145,6 @@ def _read_names(value: Any, place: str, directory: Path) -> frozenset[str]:
     return frozenset(value)
 
 
-def _read_settings(value: Any, place: str, directory: Path) -> frozenset[str]:
-    return _read_names(value, place, directory) | set(VARYING_SETTINGS)
-
-
 def _read_policy(value: Any, place: str, directory: Path) -> str:
     if value not in UNKNOWN_HOST_POLICIES:
         raise InvalidMirror(
@@ -234,7 +217,6 @@ OPTIONS: Mapping[str, tuple[str, Any, Any]] = {
     "ARCHIVES": ("archives", _read_archives, ""),
     "TRUSTED_PROXIES": ("trusted_proxies", _read_networks, ()),
     "HOOKS": ("hooks", _read_mapping, {}),
-    "SETTINGS": ("settings", _read_settings, ()),
     "POLL_SECONDS": ("poll_seconds", _read_seconds, 1.0),
     "MAX_OPEN_CONNECTIONS": ("max_open_connections", _read_count, 8),
     "CONNECT_TIMEOUT": ("connect_timeout", _read_count, 2),

@@ -83,6 +83,16 @@ def is_crossing() -> bool:
     return frame is not None and bool(frame.crossing)
 
 
+def is_entered(alias: str) -> bool:
+    """Whether the code runs inside a block of a mirror whose database is `alias`."""
+    frame = _frame.get()
+    while frame is not None:
+        if frame.mirror is not None and frame.mirror.alias == alias:
+            return True
+        frame = frame.previous
+    return False
+
+
 class _Block:
     """What `use_mirror`, `use_original` and `cross_mirrors` have in common.
 

@@ -163,7 +163,7 @@ def _expand_mapping(value: Mapping[str, Any], *, place: str) -> dict[str, Any]:
 def _parse_database(url: str, *, place: str) -> dict[str, Any]:
     _split(url, place=place)
     try:
-        return dict(dj_database_url.parse(url))
+        config = dict(dj_database_url.parse(url))
     except dj_database_url.UnknownSchemeError as error:
         raise InvalidMirror(
             _unknown_scheme(place, error.scheme, dj_database_url.ENGINE_SCHEMES)
@@ -174,6 +174,10 @@ def _parse_database(url: str, *, place: str) -> dict[str, Any]:
             f"{place} is not a valid database URL. Write 'scheme://user:password@"
             "host:port/name' and percent-encode special characters."
         ) from None
+    # What the URL does not say is taken from the original's database.
+    for key in ("CONN_MAX_AGE", "CONN_HEALTH_CHECKS", "DISABLE_SERVER_SIDE_CURSORS"):
+        config.pop(key, None)
+    return config
 
 
 def _split(dsn: str, *, place: str) -> SplitResult:

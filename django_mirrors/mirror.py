@@ -20,6 +20,7 @@ __all__ = [
     "State",
     "build_uid",
     "check_name",
+    "fill_defaults",
 ]
 
 ORIGINAL_NAME = "original"
@@ -36,6 +37,7 @@ _RESERVED = frozenset({"default", ORIGINAL_NAME})
 _LABEL_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,62}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _UID_NAMESPACE = uuid5(NAMESPACE_URL, "https://pypi.org/project/dj-mirrors/")
+_MERGED = frozenset({"LABELS", "SETTINGS", "RESOURCES", "BILLING"})
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -134,18 +136,52 @@ class Mirror:
         """
         place = place or f"MIRRORS[{name!r}]"
         problems: list[str] = []
-        _collect(problems, check_name, name, place)
+        if name != ORIGINAL_NAME or source != ORIGINAL_NAME:
+            _collect(problems, check_name, name, place)
         if not isinstance(definition, Mapping):
             problems.append(f"{place} is not a dictionary. Write {{'HOSTS': [...], ...}}.")
             raise InvalidMirror(*problems)
         problems += _check_keys(definition, place)
         values = _read(definition, place, problems)
+        if not definition.get("HOSTS") and source != ORIGINAL_NAME:
+            problems.append(f"{place} has no hosts. Add at least one name to 'HOSTS'.")
+        values.setdefault("hosts", ())
         if problems:
             raise InvalidMirror(*problems)
         values.setdefault("display_name", name)
         values.setdefault("state", State.PROVISIONING)
         values.update(extra)
         return cls(name=name, uid=uid or build_uid(name), source=source, **values)
+
+
+def fill_defaults(
+    name: str, definition: Mapping[str, Any], defaults: Mapping[str, Any], *, uid: UUID
+) -> dict[str, Any]:
+    """Return `definition` completed by `defaults`, with {name} and {uid} filled in.
+
+    Labels, settings, resources and billing are merged key by key. A service that the
+    definition shares, or has of its own, is not taken from the defaults.
+    """
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace("{name}", name).replace("{uid}", str(uid))
+        if isinstance(value, Mapping):
+            return {key: fill(item) for key, item in value.items()}
+        return [fill(item) for item in value] if isinstance(value, list | tuple) else value
+
+    filled = dict(definition)
+    shares = definition.get("SHARES")
+    taken = set(shares) if isinstance(shares, Mapping) else set()
+    if taken & {STORAGE} or {"STORAGE", "STORAGES"} & set(definition):
+        taken |= {"STORAGE", "STORAGES"}
+    for key, value in defaults.items():
+        own = definition.get(key)
+        if key in _MERGED and isinstance(own, Mapping) and isinstance(value, Mapping):
+            filled[key] = {**fill(value), **own}
+        elif key not in definition and key not in taken:
+            filled[key] = fill(value)
+    return filled
 
 
 def build_uid(name: str) -> UUID:
@@ -200,8 +236,6 @@ def _read(
         read_value = _collect(problems, read, value, f"{place}[{key!r}]")
         if read_value is not None:
             values[attribute] = read_value
-    if not definition.get("HOSTS"):
-        problems.append(f"{place} has no hosts. Add at least one name to 'HOSTS'.")
     shares = values.get("shares", _EMPTY)
     if DATABASE in shares and "database" in values:
         problems.append(

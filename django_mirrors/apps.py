@@ -1,0 +1,37 @@
+"""The installable app."""
+
+from django.apps import AppConfig
+from django.core.signals import setting_changed
+from django.utils.translation import gettext_lazy as _
+
+from django_mirrors import _compat
+from django_mirrors.conf import forget_conf
+from django_mirrors.db.command import choose_command_mirror
+from django_mirrors.db.settings import forget_changed_databases
+from django_mirrors.middleware import find_trusted_origins
+from django_mirrors.overlay import find_overlaid
+from django_mirrors.registry import forget_fleet
+from django_mirrors.signals import fleet_changed
+
+
+class DjangoMirrorsConfig(AppConfig):
+    """Connects the package to Django; reads and validates nothing."""
+
+    name = "django_mirrors"
+    verbose_name = _("Mirrors")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect what follows the current mirror, and the command being run."""
+        setting_changed.connect(forget_conf, dispatch_uid="django_mirrors.conf")
+        setting_changed.connect(forget_fleet, dispatch_uid="django_mirrors.registry")
+        fleet_changed.connect(
+            forget_changed_databases, dispatch_uid="django_mirrors.db"
+        )
+        _compat.overlay_settings(find_overlaid)
+        _compat.follow_default_timezone()
+        _compat.follow_default_language()
+        _compat.follow_trusted_origins(find_trusted_origins)
+        arguments = _compat.find_command_arguments()
+        if arguments is not None:
+            choose_command_mirror(arguments)

@@ -1,0 +1,130 @@
+"""`django.db.connections` of a project with mirrors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import ConnectionHandler, load_backend
+
+from django_mirrors import _compat
+from django_mirrors.conf import get_conf
+from django_mirrors.context import find_current_mirror, is_entered
+from django_mirrors.db.guard import build_guarded
+from django_mirrors.mirror import ORIGINAL_NAME
+from django_mirrors.registry import mirrors
+
+__all__ = ["MirrorConnectionHandler", "find_current_alias"]
+
+# In the thread's store of connections beside the aliases, none of which begins so.
+_OPEN = "-open"
+
+
+def find_current_alias() -> str:
+    """Return the alias of the current mirror.
+
+    Without one it is the original's, whose connection then refuses to be used: its
+    features and its SQL are the project's, as Django wants them for an unused one.
+    """
+    mirror = find_current_mirror()
+    return ORIGINAL_NAME if mirror is None else mirror.alias
+
+
+class MirrorConnectionHandler(ConnectionHandler):
+    """Connections by alias, where `default` is that of the current mirror.
+
+    Connections to mirrors are opened on demand. A thread keeps at most
+    `MAX_OPEN_CONNECTIONS` of them and closes the one used longest ago, but never one
+    that is in a transaction, is being read from, or belongs to a mirror the thread is in.
+    """
+
+    def __getitem__(self, alias: str) -> Any:
+        if alias == DEFAULT_DB_ALIAS:
+            mirror = find_current_mirror()
+            alias = ORIGINAL_NAME if mirror is None else mirror.alias
+        try:
+            connection = getattr(self._connections, alias)
+        except AttributeError:
+            return self._make(alias)
+        if connection.generation != self.settings.generation:
+            return self._renew(connection)
+        return connection
+
+    def __setitem__(self, alias: str, connection: Any) -> None:
+        super().__setitem__(alias, connection)
+        self._get_open()[alias] = connection
+
+    def __delitem__(self, alias: str) -> None:
+        super().__delitem__(alias)
+        self._get_open().pop(alias, None)
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self.settings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.settings)
+
+    def all(self, initialized_only: bool = False) -> list[Any]:
+        """Return the connections this thread has, or one for each alias to be seen."""
+        if initialized_only:
+            return list(self._get_open().values())
+        return [self[alias] for alias in self]
+
+    def create_connection(self, alias: str) -> Any:
+        """Return a new, guarded connection object; nothing is connected to yet."""
+        config = self.settings[alias]
+        backend = load_backend(config["ENGINE"])
+        connection = build_guarded(backend.DatabaseWrapper)(config, alias)
+        connection.generation = self.settings.generation
+        connection.is_static = self.settings.is_static(alias)
+        return connection
+
+    def _make(self, alias: str) -> Any:
+        if alias not in self.settings:
+            raise self.exception_class(f"The connection '{alias}' doesn't exist.")
+        if alias != ORIGINAL_NAME and not self.settings.is_static(alias):
+            # A mirror that shares a database has the connection of the owner.
+            owner = mirrors[alias].alias
+            if owner != alias:
+                return self[owner]
+        self._evict()
+        connection = self.create_connection(alias)
+        self[alias] = connection
+        return connection
+
+    def _renew(self, connection: Any) -> Any:
+        if self.settings.get_current(connection.alias) is connection.settings_dict:
+            connection.generation = self.settings.generation
+            return connection
+        # The definition changed. A transaction ends on the connection it began on.
+        if connection.in_atomic_block:
+            return connection
+        connection.close()
+        del self[connection.alias]
+        return self[connection.alias]
+
+    def _evict(self) -> None:
+        open_now = self._get_open()
+        excess = len(open_now) - get_conf().max_open_connections + 1
+        if excess <= 0:
+            return
+        idle = [item for item in open_now.values() if self._is_idle(item)]
+        for connection in sorted(idle, key=lambda item: item.used)[:excess]:
+            connection.close()
+            del self[connection.alias]
+
+    def _is_idle(self, connection: Any) -> bool:
+        return not (
+            connection.is_static
+            or connection.is_in_use()
+            or connection.alias == ORIGINAL_NAME
+            or is_entered(connection.alias)
+        )
+
+    def _get_open(self) -> dict[str, BaseDatabaseWrapper]:
+        try:
+            found: dict[str, BaseDatabaseWrapper] = getattr(self._connections, _OPEN)
+        except AttributeError:
+            found = {}
+            setattr(self._connections, _OPEN, found)
+        return found

@@ -1,0 +1,156 @@
+"""`settings.DATABASES` of a project with mirrors: aliases are made when asked for."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.utils import ConnectionHandler
+
+from django_mirrors import _compat
+from django_mirrors.conf import get_conf
+from django_mirrors.db.connections import MirrorConnectionHandler
+from django_mirrors.dsn import build_database
+from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.mirror import ORIGINAL_NAME, Mirror
+from django_mirrors.registry import mirrors
+
+__all__ = ["MirrorDatabases", "mirror_databases"]
+
+# Readers never wait for a writer, and two writers queue instead of failing at commit.
+# https://docs.djangoproject.com/en/stable/ref/databases/#sqlite-notes
+_SQLITE_OPTIONS: Mapping[str, Any] = {
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+}
+# What a mirror's database takes over from the original's unless it says otherwise.
+_INHERITED = (
+    "AUTOCOMMIT",
+    "CONN_MAX_AGE",
+    "CONN_HEALTH_CHECKS",
+    "DISABLE_SERVER_SIDE_CURSORS",
+    "TIME_ZONE",
+)
+
+
+class MirrorDatabases(dict[str, dict[str, Any]]):
+    """The project's own aliases, and on demand `original` and one for each mirror.
+
+    Iterating, `items()` and `values()` show the project's aliases and those pinned by
+    a command or a test, so that what loops over all databases does not open a fleet.
+    An alias keeps one dictionary until its definition changes, since Django and test
+    tools write into it.
+    """
+
+    def __init__(self, databases: Mapping[str, dict[str, Any]]) -> None:
+        super().__init__(databases)
+        self.generation = 0  # counts changes of definitions
+        self._pinned: dict[str, None] = {}
+        self._built: dict[str, tuple[object, dict[str, Any]]] = {}
+
+    def __missing__(self, alias: str) -> dict[str, Any]:
+        if alias == ORIGINAL_NAME:
+            return self[DEFAULT_DB_ALIAS]
+        built = self._built.get(alias)
+        if built is not None:
+            return built[1]
+        mirror = mirrors.get(alias)
+        if mirror is None:
+            raise KeyError(alias)
+        if mirror.alias != alias:
+            return self[mirror.alias]
+        config = self._build(mirror)
+        # Two threads may come here at once; all must get the same dictionary.
+        return self._built.setdefault(alias, (mirror.database, config))[1]
+
+    def __contains__(self, alias: object) -> bool:
+        return super().__contains__(alias) or alias == ORIGINAL_NAME or alias in mirrors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(super().__iter__()), **self._pinned})
+
+    def is_static(self, alias: str) -> bool:
+        """Whether `alias` is the project's own, and no mirror's."""
+        return super().__contains__(alias) and alias != DEFAULT_DB_ALIAS
+
+    def get_current(self, alias: str) -> dict[str, Any] | None:
+        """Return the dictionary of `alias`, or None if it is no longer in the fleet."""
+        return self[alias] if alias in self else None
+
+    def pin(self, alias: str) -> None:
+        """Let `alias` be seen by what iterates over all databases."""
+        self._pinned[alias] = None
+
+    def forget_changed(self, names: Iterable[str]) -> None:
+        """Drop what was built of definitions that changed."""
+        for name in names:
+            built = self._built.get(name)
+            if built is not None and built[0] != _find_definition(name):
+                del self._built[name]
+                self.generation += 1
+
+    def _build(self, mirror: Mirror) -> dict[str, Any]:
+        place = f"The DATABASE of mirror '{mirror}'"
+        if mirror.database is None:
+            raise InvalidMirror(
+                f"Mirror '{mirror}' has no database. Add 'DATABASE' to its definition, "
+                "or to MIRRORS_OPTIONS['DEFAULTS']."
+            )
+        if mirror.schema is not None or mirror.replica is not None:
+            raise InvalidMirror(
+                f"Mirror '{mirror}' has a SCHEMA or a REPLICA, which this release does "
+                "not support yet. Give it a database of its own."
+            )
+        conf = get_conf()
+        config = build_database(mirror.database, directory=conf.directory, place=place)
+        original = self[DEFAULT_DB_ALIAS]
+        for key in _INHERITED:
+            if key in original:
+                config.setdefault(key, original[key])
+        add_options(config)
+        if "postgresql" in config["ENGINE"] or "mysql" in config["ENGINE"]:
+            config["OPTIONS"].setdefault("connect_timeout", conf.connect_timeout)
+        # Django's own rules fill in the rest.
+        return ConnectionHandler({DEFAULT_DB_ALIAS: config}).settings[DEFAULT_DB_ALIAS]
+
+
+def mirror_databases(databases: Mapping[str, Mapping[str, Any]]) -> MirrorDatabases:
+    """Return the value for `DATABASES`, from a dictionary as Django documents it.
+
+    `default` is the original's database, also known as `original`; while a mirror is
+    current, `default` means that mirror's. From now on `django.db.connections` follows
+    the current mirror. Raises `InvalidMirror` if there is no `default`.
+    """
+    if DEFAULT_DB_ALIAS not in databases:
+        raise InvalidMirror(
+            "mirror_databases() got no 'default'. Add the original's database to it."
+        )
+    if ORIGINAL_NAME in databases:
+        raise InvalidMirror(
+            f"mirror_databases() got the alias '{ORIGINAL_NAME}', which is another name "
+            "of 'default' here. Give that database another alias."
+        )
+    copied = {alias: dict(config) for alias, config in databases.items()}
+    add_options(copied[DEFAULT_DB_ALIAS])
+    _compat.replace_connection_handler(connections, MirrorConnectionHandler)
+    return MirrorDatabases(copied)
+
+
+def add_options(config: dict[str, Any]) -> None:
+    """Add what SQLite needs to serve several processes, unless the project chose."""
+    options = config["OPTIONS"] = dict(config.get("OPTIONS") or {})
+    if str(config.get("ENGINE", "")).endswith("sqlite3"):
+        for key, value in _SQLITE_OPTIONS.items():
+            options.setdefault(key, value)
+
+
+def forget_changed_databases(*, mirrors: Iterable[str], **_: object) -> None:
+    """Let changed databases be connected to anew. A receiver of `fleet_changed`."""
+    databases = connections.settings
+    if isinstance(databases, MirrorDatabases):
+        databases.forget_changed(mirrors)
+
+
+def _find_definition(name: str) -> object:
+    mirror = mirrors.get(name)
+    return None if mirror is None else mirror.database
