@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from django import conf
 from django.conf import LazySettings, UserSettingsHolder, global_settings
 from django.core import mail
 from django.core.management import ManagementUtility
@@ -30,18 +31,7 @@ VARYING_SETTINGS = frozenset(
         "LANGUAGE_CODE",
         "DEFAULT_FROM_EMAIL",
         "SERVER_EMAIL",
-        "EMAIL_BACKEND",
-        "EMAIL_FILE_PATH",
-        "EMAIL_HOST",
-        "EMAIL_HOST_PASSWORD",
-        "EMAIL_HOST_USER",
-        "EMAIL_PORT",
-        "EMAIL_SSL_CERTFILE",
-        "EMAIL_SSL_KEYFILE",
         "EMAIL_SUBJECT_PREFIX",
-        "EMAIL_TIMEOUT",
-        "EMAIL_USE_SSL",
-        "EMAIL_USE_TLS",
         "LOGIN_REDIRECT_URL",
         "LOGIN_URL",
         "LOGOUT_REDIRECT_URL",
@@ -111,6 +101,9 @@ def replace_connection_handler(handler: Any, new: type[Any]) -> None:
     """
     handler.__class__ = new
 
+# RemovedInDjango2028Warning: the settings that MAILERS replaces in Django 6.1.
+_WARNED_SETTINGS = getattr(conf, "DEPRECATED_EMAIL_SETTINGS", frozenset())
+
 
 def can_vary(name: str) -> bool:
     """Whether a mirror may have its own value of the setting `name`.
@@ -134,6 +127,12 @@ class _OverlaidSettings(LazySettings):
                 value = super().__getattr__(name)
                 self.__dict__.pop(name, None)
             return value
+        if name in _WARNED_SETTINGS and "_wrapped" in self.__dict__:
+            # Django 6.1 warns of a use outside Django, and would take this for one.
+            # The project is warned all the same, when it defines the setting.
+            wrapped = self.__dict__["_wrapped"]
+            if not hasattr(wrapped, "MAILERS"):
+                return getattr(wrapped, name)
         return super().__getattr__(name)
 
 

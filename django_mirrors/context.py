@@ -72,7 +72,7 @@ def get_current_mirror() -> Mirror:
 def find_current_mirror() -> Mirror | None:
     """Return the current mirror, or None."""
     frame = _frame.get()
-    if frame is not None and frame.mirror is not None:
+    if frame is not None:
         return frame.mirror
     return _find_command_mirror()
 
@@ -177,7 +177,8 @@ class use_mirror(_Block):  # noqa: N801 - used like a function
         self._mirror = mirror
 
     def _build_frame(self, previous: Frame | None) -> Frame:
-        mirror = self._mirror if isinstance(self._mirror, Mirror) else mirrors[self._mirror]
+        given = self._mirror
+        mirror = given if isinstance(given, Mirror) else _get_mirror(given)
         return Frame(mirror, "", self, _compat.count_atomic_blocks(mirror.alias), previous)
 
 
@@ -208,7 +209,7 @@ class cross_mirrors(_Block):  # noqa: N801 - used like a function
 class _Bound(_Block):
     """The frame of another place, entered again here."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror | None) -> None:
         self._mirror = mirror
 
     def _build_frame(self, previous: Frame | None) -> Frame:
@@ -227,6 +228,11 @@ def bind_mirror(function: Callable[P, R]) -> Callable[P, R]:
 def hold_mirror(mirror: Mirror) -> _Block:
     """Return a block that makes `mirror` current without looking at transactions."""
     return _Bound(mirror)
+
+
+def suspend_mirror() -> _Block:
+    """Return a block in which no mirror is current, for tests."""
+    return _Bound(None)
 
 
 def iter_steps(steps: Iterator[T], block: _Block) -> Iterator[T]:
@@ -277,8 +283,13 @@ def _find_command_mirror() -> Mirror | None:
     if _command is None:
         return None
     if get_ident() == _command.thread or current_thread().name == _RUNSERVER_THREAD:
-        return mirrors[_command.mirror]
+        return _get_mirror(_command.mirror)
     return None
+
+
+def _get_mirror(name: str) -> Mirror:
+    # The original is known from settings: entering it must not need its database.
+    return mirrors.original if name == ORIGINAL_NAME else mirrors[name]
 
 
 def _check_atomic(frame: Frame) -> None:

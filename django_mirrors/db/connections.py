@@ -58,9 +58,6 @@ class MirrorConnectionHandler(ConnectionHandler):
         super().__delitem__(alias)
         self._get_open().pop(alias, None)
 
-    def __contains__(self, alias: object) -> bool:
-        return alias in self.settings
-
     def __iter__(self) -> Iterator[str]:
         return iter(self.settings)
 

@@ -145,10 +145,13 @@ class MirrorRegistry(Mapping[str, Mirror]):
     def forget(self) -> None:
         """Drop everything that was read, so that the next use reads it again."""
         with self._lock:
+            before = self._snapshot or self._before
             self._forget()
+            self._before = before
 
     def _forget(self) -> None:
         self._snapshot: Snapshot | None = None
+        self._before: Snapshot | None = None  # what was dropped, to tell the changes
         self._loader = Loader()
         self._looked = 0.0
         self._is_stale = False
@@ -185,9 +188,10 @@ class MirrorRegistry(Mapping[str, Mirror]):
         if new is None:
             assert old is not None  # noqa: S101 - load() never returns None
             return old
+        before, self._before = old or self._before, None
         self._snapshot = new
-        if old is not None:
-            fleet_changed.send(type(self), mirrors=_list_changes(old, new))
+        if before is not None:
+            fleet_changed.send(type(self), mirrors=_list_changes(before, new))
         return new
 
     def _watch(self, looked: Event) -> None:

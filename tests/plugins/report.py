@@ -75,13 +75,11 @@ class SkipList:
         yield
         if self._config.option.collectonly:
             return
-        forbidden = self._tests and self._config.getoption("require_all")
-        if forbidden and session.exitstatus in {
-            pytest.ExitCode.OK,
-            pytest.ExitCode.NO_TESTS_COLLECTED,
-        }:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._print()
+        if self._tests and self._config.getoption("require_all"):
+            # Whole modules can be skipped; no report of a test can fail for those.
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        if self._tests or session.exitstatus == pytest.ExitCode.OK:
+            self._print()
 
     def _add(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = find_reason(report)

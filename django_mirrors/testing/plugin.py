@@ -1,0 +1,36 @@
+"""Pytest plugin: tests that use the database begin in the original.
+
+As under `manage.py test`, tests written before the project had mirrors go on working.
+Tests without a database begin with no mirror.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+
+__all__ = ["pytest_runtest_protocol"]
+
+_DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "live_server"})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Run one test, in the original if it uses the database."""
+    if not _uses_database(item):
+        return (yield)  # type: ignore[return-value]
+    from django_mirrors.context import use_original  # noqa: PLC0415 - needs the apps
+
+    with use_original():
+        return (yield)  # type: ignore[return-value]
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    if not apps.ready or not apps.is_installed("django_mirrors"):
+        return False
+    if item.get_closest_marker("django_db") is not None:
+        return True
+    if _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+        return True
+    return hasattr(getattr(item, "cls", None), "databases")

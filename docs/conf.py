@@ -1,0 +1,22 @@
+"""How Sphinx builds the documentation."""
+
+import re
+from pathlib import Path
+
+_package = Path(__file__).parent.parent / "django_mirrors" / "__init__.py"
+
+project = "django_mirrors"
+author = "The django_mirrors authors"
+copyright = f"2026, {author}"
+version = release = re.search(r'__version__ = "(.+)"', _package.read_text())[1]
+
+extensions = ["myst_parser"]
+exclude_patterns = ["_build"]
+nitpicky = True
+suppress_warnings = ["toctree.empty_glob"]
+
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+
+html_theme = "furo"
+html_title = f"django_mirrors {release}"

@@ -1,0 +1,2 @@
+from tests.settings import *
+CACHES={"default":{"BACKEND":"django.core.cache.backends.dummy.DummyCache"}}
