@@ -1,4 +1,4 @@
-"""Turn the DSN of a service into the dictionary Django expects, and hide its secrets."""
+"""Turn the DSN of a service into the dictionary Django expects; hide its secrets."""
 
 import os
 import re
@@ -11,22 +11,37 @@ import dj_database_url
 
 from django_mirrors.exceptions import InvalidMirror
 
-__all__ = ["build_cache", "build_database", "build_mail", "build_storage", "redact"]
+__all__ = [
+    "build_cache",
+    "build_database",
+    "build_mail",
+    "build_storage",
+    "redact",
+]
 
 Dsn = str | Mapping[str, Any]
 
 HIDDEN = "********"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_NAME = re.compile("PASS|SECRET|TOKEN|KEY|API|SIGNATURE|CREDENTIAL", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    "PASS|SECRET|TOKEN|KEY|API|SIGNATURE|CREDENTIAL", re.IGNORECASE
+)
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
-_FILE_SYSTEM = "django.core.files.storage.FileSystemStorage"
+_FILE_SYSTEM = "django_mirrors.storage.filesystem.MirrorFileSystemStorage"
+_DJANGO_FILE_SYSTEMS = frozenset(
+    {
+        "django.core.files.storage.FileSystemStorage",
+        "django.core.files.storage.filesystem.FileSystemStorage",
+    }
+)
+# Options that name the part of a bucket or server a storage keeps to.
+_PREFIXES = ("location", "root_path")
+_CACHE_KEYS = frozenset({"TIMEOUT", "KEY_PREFIX", "VERSION"})
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
-def build_database(
-    value: Dsn, *, directory: Path, place: str
-) -> dict[str, Any]:
-    """Return a `DATABASES`-style dictionary. A relative SQLite path starts at `directory`.
+def build_database(value: Dsn, *, directory: Path, place: str) -> dict[str, Any]:
+    """Return a `DATABASES`-style dictionary; relative SQLite paths start at `directory`.
 
     Raises `InvalidMirror` when a variable is not set or the URL cannot be read.
     """
@@ -42,14 +57,23 @@ def build_database(
 
 
 def build_storage(value: Dsn, *, place: str) -> dict[str, Any]:
-    """Return a `STORAGES`-style dictionary: `BACKEND` and `OPTIONS`."""
-    if not isinstance(value, str):
-        return _expand_mapping(value, place=place)
-    parts = _split(expand(value, place=place), place=place)
-    build = _STORAGES.get(parts.scheme)
-    if build is None:
-        raise InvalidMirror(_unknown_scheme(place, parts.scheme, _STORAGES))
-    return build(parts, place)
+    """Return a `STORAGES`-style dictionary: `BACKEND` and `OPTIONS`.
+
+    Every prefix ends in a slash, and Django's file system storage is replaced by the
+    one that links cannot lead out of.
+    """
+    if isinstance(value, str):
+        parts = _split(expand(value, place=place), place=place)
+        build = _STORAGES.get(parts.scheme)
+        if build is None:
+            raise InvalidMirror(_unknown_scheme(place, parts.scheme, _STORAGES))
+        config = build(parts, place)
+    else:
+        config = _expand_mapping(value, place=place)
+    if config.get("BACKEND") in _DJANGO_FILE_SYSTEMS:
+        config["BACKEND"] = _FILE_SYSTEM
+    config["OPTIONS"] = _close_prefixes(config.get("OPTIONS") or {}, place=place)
+    return config
 
 
 def build_cache(value: Dsn, *, place: str) -> dict[str, Any]:
@@ -60,13 +84,14 @@ def build_cache(value: Dsn, *, place: str) -> dict[str, Any]:
     parts = _split(dsn, place=place)
     if parts.scheme not in _CACHES:
         raise InvalidMirror(_unknown_scheme(place, parts.scheme, _CACHES))
-    if parts.scheme in {"redis", "rediss"}:
-        location = dsn
-    elif parts.scheme == "file":
-        location = parts.path
-    else:
-        location = parts.netloc
-    return {"BACKEND": _CACHES[parts.scheme], "LOCATION": location}
+    backend = _CACHES[parts.scheme]
+    if parts.scheme in _REDIS:
+        # A list, since Django splits a string at commas, which a password may hold.
+        return {"BACKEND": backend, "LOCATION": [dsn]}
+    config = {"BACKEND": backend, "LOCATION": _find_cache_location(parts, place)}
+    options = _query(parts)
+    config |= {key: options.pop(key) for key in _CACHE_KEYS & set(options)}
+    return config | ({"OPTIONS": options} if options else {})
 
 
 def build_mail(value: Dsn, *, place: str) -> dict[str, Any]:
@@ -213,6 +238,39 @@ def _coerce(text: str) -> Any:
     return int(text) if text.isdecimal() else text
 
 
+def _find_cache_location(parts: SplitResult, place: str) -> str:
+    path = unquote(parts.path)
+    if parts.scheme == "file":
+        if parts.netloc or not path.strip("/"):
+            raise InvalidMirror(
+                f"{place} is not an absolute path. Write 'file:///path/to/cache/'."
+            )
+        return path
+    if parts.scheme == "memcached" and not parts.netloc and path.strip("/"):
+        return f"unix:{path}"
+    if parts.scheme in {"memcached", "db"} and not parts.netloc:
+        raise InvalidMirror(
+            f"{place} says where nothing is. Write 'memcached://host:11211' or "
+            "'db://table'."
+        )
+    return parts.netloc
+
+
+def _close_prefixes(options: Mapping[str, Any], *, place: str) -> dict[str, Any]:
+    """Return `options` with prefixes that cannot be taken for part of a longer one."""
+    closed = dict(options)
+    for name in _PREFIXES:
+        prefix = closed.get(name)
+        if not isinstance(prefix, str) or not prefix:
+            continue
+        if ".." in prefix.split("/"):
+            raise InvalidMirror(
+                f"{place} has '..' in its {name} {prefix!r}. Write the path in full."
+            )
+        closed[name] = f"{prefix.rstrip('/')}/"
+    return closed
+
+
 def _build_file_storage(parts: SplitResult, place: str) -> dict[str, Any]:
     if parts.netloc or parts.path.strip("/") == "":
         raise InvalidMirror(
@@ -226,12 +284,16 @@ def _build_bucket(
     backend: str, bucket: str, *, user: str = "", password: str = ""
 ) -> Callable[[SplitResult, str], dict[str, Any]]:
     def build(parts: SplitResult, place: str) -> dict[str, Any]:
-        if not parts.hostname:
-            raise InvalidMirror(f"{place} names no bucket. Write '{parts.scheme}://bucket/prefix/'.")
+        if not parts.hostname or parts.port:
+            raise InvalidMirror(
+                f"{place} does not begin with the name of a bucket. Write "
+                f"'{parts.scheme}://bucket/prefix/', and a server of your own as "
+                "'?endpoint_url=https://host:port'."
+            )
         prefix = unquote(parts.path).strip("/")
         # `netloc`, not `hostname`: bucket names keep their case.
         name = parts.netloc.rpartition("@")[2]
-        options = {bucket: name, "location": f"{prefix}/" if prefix else ""}
+        options = {bucket: name, "location": prefix}
         if user and parts.username:
             options[user] = unquote(parts.username)
         if password and parts.password:
@@ -255,7 +317,7 @@ def _build_sftp(parts: SplitResult, place: str) -> dict[str, Any]:
     }
     options = {
         "host": parts.hostname,
-        "root_path": f"{unquote(parts.path).rstrip('/')}/",
+        "root_path": unquote(parts.path) or "/",
         "params": params,
     }
     return {
@@ -289,6 +351,7 @@ _STORAGES: Mapping[str, Callable[[SplitResult, str], dict[str, Any]]] = {
     ),
     "sftp": _build_sftp,
 }
+_REDIS = frozenset({"redis", "rediss"})
 _CACHES: Mapping[str, str] = {
     "redis": "django.core.cache.backends.redis.RedisCache",
     "rediss": "django.core.cache.backends.redis.RedisCache",

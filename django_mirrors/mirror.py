@@ -41,6 +41,10 @@ _MERGED = frozenset({"LABELS", "SETTINGS", "RESOURCES", "BILLING"})
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
+def _get_empty() -> Mapping[str, Any]:
+    return _EMPTY
+
+
 class State:
     """The states of a mirror."""
 
@@ -75,15 +79,15 @@ class Mirror:
     database: str | Mapping[str, Any] | None = None
     schema: str | None = None
     replica: str | Mapping[str, Any] | None = None
-    storages: Mapping[str, str | Mapping[str, Any]] = field(default=_EMPTY)
+    storages: Mapping[str, str | Mapping[str, Any]] = field(default_factory=_get_empty)
     cache: str | Mapping[str, Any] | None = None
     mail: str | Mapping[str, Any] | None = None
-    shares: Mapping[str, str] = field(default=_EMPTY)  # service -> name of its owner
-    settings: Mapping[str, Any] = field(default=_EMPTY)
+    shares: Mapping[str, str] = field(default_factory=_get_empty)  # service -> name of its owner
+    settings: Mapping[str, Any] = field(default_factory=_get_empty)
     urlconf: str | None = None
-    labels: Mapping[str, str] = field(default=_EMPTY)
-    resources: Mapping[str, Any] = field(default=_EMPTY)
-    billing: Mapping[str, Any] = field(default=_EMPTY)
+    labels: Mapping[str, str] = field(default_factory=_get_empty)
+    resources: Mapping[str, Any] = field(default_factory=_get_empty)
+    billing: Mapping[str, Any] = field(default_factory=_get_empty)
     redirect_aliases: bool = False
     trusted_origins: tuple[str, ...] = ()
     release: str = ""  # what the mirror was last brought in step with

@@ -13,7 +13,6 @@ version = release = re.search(r'__version__ = "(.+)"', _package.read_text())[1]
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
 nitpicky = True
-suppress_warnings = ["toctree.empty_glob"]
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4

@@ -101,7 +101,7 @@ class MirrorFileSystemStorage(FileSystemStorage):
                 return os.open(target, flags | _NO_FOLLOW, 0o666, dir_fd=directory)
 
         # Not Path.open(), which knows no opener.
-        return File(open(super().path(name), mode, opener=reach))  # noqa: PTH123, SIM115
+        return File(open(super().path(name), mode, opener=reach))
 
     def _save(self, name: str, content: File[Any]) -> str:
         self._make_root()
