@@ -13,11 +13,12 @@ from django.conf import LazySettings, UserSettingsHolder, global_settings
 from django.core import mail
 from django.core.management import ManagementUtility
 from django.core.signals import setting_changed
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
+from django.utils.connection import ConnectionProxy
 from django.utils.translation import trans_real
 
 # What a lookup returns for nothing, where None is a value.
@@ -90,6 +91,28 @@ def get_forbidden_database_errors() -> tuple[type[Exception], ...]:
     a RuntimeError.
     """
     return (AssertionError, RuntimeError) if is_test_environment() else ()
+
+
+class _TestedConnection(ConnectionProxy):
+    """The connection that test classes call `default`, whatever its alias is."""
+
+    alias = DEFAULT_DB_ALIAS
+
+
+def follow_default_in_tests() -> None:
+    """Let `@skipUnlessDBFeature` accept tests that allow queries against `default`.
+
+    It looks for the alias of `default` in `TestCase.databases`, where only the name
+    `default` is written; with mirrors the alias is a mirror's. Django 5.2 to 6.1.
+    """
+    from django.test import testcases  # noqa: PLC0415 - a server does not need it
+
+    testcases.connection = _TestedConnection(connections, DEFAULT_DB_ALIAS)  # type: ignore[attr-defined]
+
+
+def is_testing_imported() -> bool:
+    """Whether Django's test classes were imported, as test runners do."""
+    return "django.test.testcases" in sys.modules
 
 
 def replace_connection_handler(handler: Any, new: type[Any]) -> None:

@@ -32,6 +32,8 @@ class DjangoMirrorsConfig(AppConfig):
         _compat.follow_default_timezone()
         _compat.follow_default_language()
         _compat.follow_trusted_origins(find_trusted_origins)
+        if _compat.is_testing_imported():
+            _compat.follow_default_in_tests()
         arguments = _compat.find_command_arguments()
         if arguments is not None:
             choose_command_mirror(arguments)

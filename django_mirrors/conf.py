@@ -37,6 +37,7 @@ class Conf:
     archives: str  # storage DSN
     trusted_proxies: tuple[Network, ...]  # whose forwarded host counts
     hooks: Mapping[str, str]  # dotted paths
+    release: str  # of the running code; "" takes it from the migrations
     poll_seconds: float  # how often a process looks for changes of the fleet
     max_open_connections: int  # per thread
     connect_timeout: int  # seconds
@@ -217,6 +218,7 @@ OPTIONS: Mapping[str, tuple[str, Any, Any]] = {
     "ARCHIVES": ("archives", _read_archives, ""),
     "TRUSTED_PROXIES": ("trusted_proxies", _read_networks, ()),
     "HOOKS": ("hooks", _read_mapping, {}),
+    "RELEASE": ("release", _read_text, ""),
     "POLL_SECONDS": ("poll_seconds", _read_seconds, 1.0),
     "MAX_OPEN_CONNECTIONS": ("max_open_connections", _read_count, 8),
     "CONNECT_TIMEOUT": ("connect_timeout", _read_count, 2),

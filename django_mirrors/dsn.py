@@ -41,7 +41,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
 def build_database(value: Dsn, *, directory: Path, place: str) -> dict[str, Any]:
-    """Return a `DATABASES`-style dictionary; relative SQLite paths start at `directory`.
+    """Return a `DATABASES`-style dictionary. Relative paths start at `directory`.
 
     Raises `InvalidMirror` when a variable is not set or the URL cannot be read.
     """
@@ -72,7 +72,8 @@ def build_storage(value: Dsn, *, place: str) -> dict[str, Any]:
         config = _expand_mapping(value, place=place)
     if config.get("BACKEND") in _DJANGO_FILE_SYSTEMS:
         config["BACKEND"] = _FILE_SYSTEM
-    config["OPTIONS"] = _close_prefixes(config.get("OPTIONS") or {}, place=place)
+    elif config.get("BACKEND") != _FILE_SYSTEM and "OPTIONS" in config:
+        config["OPTIONS"] = _close_prefixes(config["OPTIONS"], place=place)
     return config
 
 
@@ -250,7 +251,7 @@ def _find_cache_location(parts: SplitResult, place: str) -> str:
         return f"unix:{path}"
     if parts.scheme in {"memcached", "db"} and not parts.netloc:
         raise InvalidMirror(
-            f"{place} says where nothing is. Write 'memcached://host:11211' or "
+            f"{place} names no server or table. Write 'memcached://host:11211' or "
             "'db://table'."
         )
     return parts.netloc

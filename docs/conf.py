@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -19,3 +20,9 @@ myst_heading_anchors = 4
 
 html_theme = "furo"
 html_title = f"django_mirrors {release}"
+
+# A folder without pages yet is no error. Sphinx gives this warning no type, so that
+# `suppress_warnings` cannot name it.
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(
+    lambda record: getattr(record, "subtype", None) != "empty_glob"
+)

@@ -265,7 +265,7 @@ def pytest(arguments: Sequence[str]) -> list[str]:
     """Return pytest's command line: two workers, unless somebody wants to watch."""
     alone = {"--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co"}
     workers = [] if alone & {*arguments} else ["-n", "2", "--dist", "loadfile"]
-    return ["pytest", "-p", "tests.plugins.report", *workers, *arguments]
+    return ["pytest", *workers, *arguments]
 
 
 def run_python(environment: Environment, *arguments: str) -> int:

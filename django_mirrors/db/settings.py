@@ -59,7 +59,7 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
             raise KeyError(alias)
         if mirror.alias != alias:
             return self[mirror.alias]
-        config = self._build(mirror)
+        config = self.build_config(mirror)
         # Two threads may come here at once; all must get the same dictionary.
         return self._built.setdefault(alias, (mirror.database, config))[1]
 
@@ -89,7 +89,8 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
                 del self._built[name]
                 self.generation += 1
 
-    def _build(self, mirror: Mirror) -> dict[str, Any]:
+    def build_config(self, mirror: Mirror) -> dict[str, Any]:
+        """Return a new dictionary for the database of `mirror`; nothing is kept."""
         place = f"The DATABASE of mirror '{mirror}'"
         if mirror.database is None:
             raise InvalidMirror(

@@ -1,5 +1,7 @@
 """A file system storage that cannot be left, by names or by links."""
 
+from __future__ import annotations
+
 import os
 import posixpath
 from collections.abc import Iterator
@@ -105,7 +107,8 @@ class MirrorFileSystemStorage(FileSystemStorage):
 
     def _save(self, name: str, content: File[Any]) -> str:
         self._make_root()
-        flags = _CREATE | (os.O_TRUNC if self._allow_overwrite else os.O_EXCL)
+        overwrite = self._allow_overwrite  # type: ignore[attr-defined]
+        flags = _CREATE | (os.O_TRUNC if overwrite else os.O_EXCL)
         while True:
             place = self._resolve(name, follow=False)
             try:

@@ -49,7 +49,9 @@ def is_seeded() -> bool:
 def seed(name: str) -> int:
     """Put the catalogue `name` into the shop; return the number of products."""
     data = tomllib.loads((DIRECTORY / f"{name}.toml").read_text(encoding="utf-8"))
-    categories = {row["slug"]: _add_category(row, i) for i, row in enumerate(data["categories"])}
+    categories = {
+        row["slug"]: _add_category(row, i) for i, row in enumerate(data["categories"])
+    }
     for row in data["products"]:
         _add_product(row, categories[row["category"]])
     Page.objects.bulk_create(

@@ -79,7 +79,9 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
     form = AddToCartForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         Cart(request).add(found, form.cleaned_data["quantity"])
-        messages.success(request, _("“%(name)s” is in your cart.") % {"name": found.title})
+        messages.success(
+            request, _("“%(name)s” is in your cart.") % {"name": found.title}
+        )
         return redirect("shop:cart")
     related = found.category.products.with_texts().exclude(pk=found.pk)[:4]
     context = {"product": found, "form": form, "related": related}
@@ -127,7 +129,9 @@ def checkout(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def order(request: HttpRequest, reference: str) -> HttpResponse:
-    found = get_object_or_404(Order.objects.prefetch_related("lines"), reference=reference)
+    found = get_object_or_404(
+        Order.objects.prefetch_related("lines"), reference=reference
+    )
     customer = _find_customer(request)
     is_own = customer is not None and found.customer_id == customer.pk
     if not is_own and found.pk not in request.session.get(_ORDERS, []):
@@ -140,7 +144,9 @@ def order(request: HttpRequest, reference: str) -> HttpResponse:
 def account(request: HttpRequest) -> HttpResponse:
     customer = _find_customer(request)
     orders = customer.orders.prefetch_related("lines") if customer else []
-    return render(request, "shop/account.html", {"customer": customer, "orders": orders})
+    return render(
+        request, "shop/account.html", {"customer": customer, "orders": orders}
+    )
 
 
 def sign_up(request: HttpRequest) -> HttpResponse:

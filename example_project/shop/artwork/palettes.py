@@ -1,6 +1,8 @@
 """Five colours each: ground, second ground, far, near, light."""
 
-PALETTES: dict[str, tuple[str, str, str, str, str]] = {
+Palette = tuple[str, str, str, str, str]
+
+PALETTES: dict[str, Palette] = {
     "dawn": ("#f7d9b5", "#f2a477", "#c8664f", "#5b2a3c", "#fff3dc"),
     "moss": ("#dfe5cf", "#b8c8a0", "#7d9a6a", "#2c4633", "#f6efd2"),
     "sea": ("#cfe6e8", "#8fc3cb", "#3f8a9b", "#123f56", "#fdf4df"),

@@ -1,4 +1,4 @@
-"""Fill the current mirror's shop, once. The only part of the shop that knows of mirrors."""
+"""Fill the current mirror's shop, once: all of the shop that knows of mirrors."""
 
 from __future__ import annotations
 

@@ -1,0 +1,207 @@
+"""What the commands have in common: selecting mirrors, printing, exit codes."""
+
+import json
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import TimeRemainingColumn
+from rich.table import Table
+
+from django_mirrors.exceptions import MirrorError, UnknownMirror
+from django_mirrors.mirror import STATES, Mirror
+from django_mirrors.operations import Plan, Report, StepResult
+from django_mirrors.registry import mirrors
+
+__all__ = ["FleetCommand", "parse_pair"]
+
+BAD_USAGE = 2
+_WIDTH = 200
+
+
+class FleetCommand(BaseCommand):
+    """A command about mirrors. Errors of this package end it with one clear text."""
+
+    requires_system_checks = ("mirrors",)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add what every command takes."""
+        parser.add_argument("--json", action="store_true", help="Print for machines.")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; turn the errors that can be expected into CommandError."""
+        try:
+            return super().execute(*args, **options)
+        except UnknownMirror as error:
+            raise CommandError(str(error), returncode=BAD_USAGE) from error
+        except MirrorError as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(
+                f"The original's database failed ({type(error).__name__}: {error}). "
+                "Check that it runs, and run 'manage.py migrate'."
+            ) from error
+
+    def print_json(self, value: Any) -> None:
+        """Print one JSON document."""
+        self.stdout.write(json.dumps(value, indent=2, default=str))
+
+    def print_table(self, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print aligned columns."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in titles:
+            table.add_column(title, overflow="fold")
+        for row in rows:
+            table.add_row(*(str(item) for item in row))
+        out = StringIO()
+        is_terminal = self.stdout.isatty()
+        console = Console(
+            file=out,
+            width=None if is_terminal else _WIDTH,
+            force_terminal=is_terminal,
+            no_color=not is_terminal,
+            markup=False,
+            highlight=False,
+        )
+        console.print(table)
+        lines = out.getvalue().splitlines()
+        self.stdout.write("\n".join(line.rstrip() for line in lines))
+
+    def print_plan(self, plan: Plan, *, as_json: bool) -> None:
+        """Print what would be done."""
+        if as_json:
+            self.print_json(plan.as_json())
+            return
+        self.stdout.write("Nothing is changed. This would be done:")
+        rows = [(name, step) for name, steps in plan.steps.items() for step in steps]
+        self.print_table(("MIRROR", "STEP"), rows)
+
+    def finish(self, report: Report, *, as_json: bool) -> None:
+        """Print the report. Raises `CommandError` if a mirror failed."""
+        if as_json:
+            self.print_json(report.as_json())
+        else:
+            rows = [
+                (item.mirror, item.outcome, f"{item.seconds:.2f} s", item.error or item.detail)
+                for item in report.results
+            ]
+            self.print_table(("MIRROR", "OUTCOME", "TIME", "DETAIL"), rows)
+        if report.failures:
+            raise CommandError(
+                f"{len(report.failures)} of {len(report)} mirrors failed: "
+                f"{', '.join(item.mirror for item in report.failures)}."
+            )
+        not_begun = [item for item in report.results if item.detail == "not begun"]
+        if not_begun:
+            raise CommandError(
+                f"Stopped with {len(not_begun)} of {len(report)} mirrors not begun. "
+                "Run the command again to go on."
+            )
+
+    @contextmanager
+    def show_progress(
+        self, total: int, *, quiet: bool
+    ) -> Iterator[Callable[[StepResult], None] | None]:
+        """Yield what to call after each mirror: a progress bar, on a terminal only."""
+        if quiet or total < 2 or not self.stderr.isatty():
+            yield None
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("mirrors", total=total)
+
+            def advance(result: StepResult) -> None:
+                bar.update(task, advance=1, description=result.mirror)
+
+            yield advance
+
+
+class SelectionCommand(FleetCommand):
+    """A command over chosen mirrors."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the selection that all commands share."""
+        super().add_arguments(parser)
+        parser.add_argument("names", nargs="*", metavar="NAME", help="Mirrors by name.")
+        add_selection(parser)
+
+    def select(self, options: dict[str, Any], *, default_all: bool = False) -> tuple[Mirror, ...]:
+        """Return the mirrors that were asked for; never silently none or all."""
+        names: list[str] = options["names"]
+        labels, states = dict(options["label"] or ()), tuple(options["state"] or ())
+        if names and options["all"]:
+            raise CommandError("Give names or --all, not both.", returncode=BAD_USAGE)
+        if not (names or options["all"] or labels or states or default_all):
+            raise CommandError(
+                "No mirrors were selected. Give names, --all, --label k=v or --state s.",
+                returncode=BAD_USAGE,
+            )
+        chosen = mirrors.select(
+            *names, labels=labels, states=states, exclude=tuple(options["exclude"] or ())
+        )
+        if not chosen and not (default_all and not (names or labels or states)):
+            raise CommandError("The selection matches no mirror.", returncode=BAD_USAGE)
+        return chosen
+
+
+def add_selection(parser: CommandParser) -> None:
+    """Add the options that choose mirrors."""
+    parser.add_argument("--all", action="store_true", help="Every mirror.")
+    parser.add_argument("--label", action="append", type=parse_pair, metavar="K=V")
+    parser.add_argument("--state", action="append", choices=STATES, metavar="STATE")
+    parser.add_argument("--exclude", action="append", metavar="NAME")
+
+
+def add_jobs(parser: CommandParser) -> None:
+    """Add the number of mirrors to work on at once."""
+    parser.add_argument("--jobs", type=parse_count, default=1, metavar="N")
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """Return the two sides of `key=value`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return key, value
+
+
+def parse_count(text: str) -> int:
+    """Return a whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Return name and value of `NAME=VALUE`; the value is read as JSON if it is JSON."""
+    name, value = parse_pair(text)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def describe_mirror(mirror: Mirror) -> dict[str, Any]:
+    """Return what `mirror_list` tells machines about a mirror."""
+    return {
+        "name": mirror.name,
+        "display_name": mirror.display_name,
+        "uid": str(mirror.uid),
+        "state": mirror.state,
+        "hosts": list(mirror.hosts),
+        "labels": dict(mirror.labels),
+        "release": mirror.release,
+        "shares": dict(mirror.shares),
+        "source": mirror.source,
+    }

@@ -1,0 +1,31 @@
+"""Making and removing databases, one class for each engine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django_mirrors.exceptions import OperationFailed
+from django_mirrors.operations.databases.base import DatabaseBackend
+from django_mirrors.operations.databases.server import MysqlDatabase, PostgresqlDatabase
+from django_mirrors.operations.databases.sqlite import SqliteDatabase
+
+__all__ = ["DatabaseBackend", "get_database_backend"]
+
+_BACKENDS: Mapping[str, DatabaseBackend] = {
+    "sqlite": SqliteDatabase(),
+    "spatialite": SqliteDatabase(),
+    "postgresql": PostgresqlDatabase(),
+    "postgis": PostgresqlDatabase(),
+    "mysql": MysqlDatabase(),
+}
+
+
+def get_database_backend(config: Mapping[str, Any]) -> DatabaseBackend:
+    """Return how databases of this engine are made. Raises `OperationFailed`."""
+    engine = str(config["ENGINE"])
+    for name, backend in _BACKENDS.items():
+        if name in engine:
+            return backend
+    raise OperationFailed(
+        f"Databases of the engine '{engine}' cannot be made by this package. "
+        "Use SQLite, PostgreSQL or MySQL."
+    )

@@ -1,0 +1,104 @@
+"""One operation at a time, over all processes and machines of the fleet."""
+
+import getpass
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from django_mirrors.context import use_original
+from django_mirrors.exceptions import OperationLocked
+from django_mirrors.mirror import ORIGINAL_NAME
+from django_mirrors.models import LockRecord
+
+__all__ = ["Lock", "hold_lock"]
+
+_LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A lock that is held until its lease ends; `fence` grows with each holder."""
+
+    name: str
+    fence: int
+
+    def renew(self) -> None:
+        """Extend the lease. Raises `OperationLocked` if another one holds the lock now."""
+        with use_original():
+            renewed = _find(self.name).filter(fence=self.fence).update(
+                expires=timezone.now() + _LEASE
+            )
+        if not renewed:
+            raise OperationLocked(
+                f"The lock '{self.name}' was taken over while this process was paused. "
+                "Nothing more is done here. Start the operation again."
+            )
+
+
+@contextmanager
+def hold_lock(name: str, *, operation: str) -> Iterator[Lock]:
+    """Hold the lock `name` for a block, in the original's database.
+
+    Raises `OperationLocked`, saying who holds it and since when. A lock whose holder
+    ended without releasing it is taken over.
+    """
+    lock = _take(name, operation)
+    try:
+        yield lock
+    finally:
+        with use_original():
+            _find(name).filter(fence=lock.fence).update(holder="", expires=None)
+
+
+def _take(name: str, operation: str) -> Lock:
+    now = timezone.now()
+    with use_original(), transaction.atomic(using=ORIGINAL_NAME):
+        LockRecord.objects.get_or_create(name=name)
+        record = _find(name).select_for_update().get()
+        if record.holder and not _is_abandoned(record, now):
+            raise OperationLocked(
+                f"{record.operation} is under way, by {record.holder} since "
+                f"{timezone.localtime(record.since):%Y-%m-%d %H:%M:%S}. Wait for it to end."
+            )
+        _find(name).filter(fence=record.fence).update(
+            holder=_describe_process(),
+            operation=operation,
+            fence=F("fence") + 1,
+            since=now,
+            expires=now + _LEASE,
+        )
+        return Lock(name=name, fence=record.fence + 1)
+
+
+def _find(name: str) -> QuerySet[LockRecord]:
+    return LockRecord.objects.filter(name=name)
+
+
+def _is_abandoned(record: LockRecord, now: datetime) -> bool:
+    if record.expires is None or record.expires < now:
+        return True
+    host, _, process = record.holder.rpartition("@")[2].rpartition(":")
+    if host != socket.gethostname() or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _describe_process() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,34 @@
+"""Which release the running code is, and which migrations a mirror lacks."""
+
+from hashlib import sha256
+from typing import Any
+
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+from django_mirrors.conf import get_conf
+from django_mirrors.mirror import Mirror
+
+__all__ = ["find_missing_migrations", "get_release"]
+
+
+def get_release() -> str:
+    """Return the release of the running code.
+
+    `MIRRORS_OPTIONS["RELEASE"]` if the project sets it, else a name made of the last
+    migration of every app.
+    """
+    release = get_conf().release
+    if release:
+        return release
+    leaves = sorted(MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes())
+    text = "\n".join(f"{app}.{name}" for app, name in leaves)
+    return f"migrations-{sha256(text.encode()).hexdigest()[:12]}"
+
+
+def find_missing_migrations(mirror: Mirror) -> tuple[str, ...]:
+    """Return the migrations that `mirror`, which must be current, has not applied yet."""
+    executor: Any = MigrationExecutor(connections[mirror.alias])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return tuple(f"{migration.app_label}.{migration.name}" for migration, _ in plan)

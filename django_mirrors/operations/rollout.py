@@ -1,0 +1,122 @@
+"""Bring mirrors in step with the running code."""
+
+from collections.abc import Iterable
+
+from django_mirrors.context import use_mirror, use_original
+from django_mirrors.exceptions import OperationFailed
+from django_mirrors.mirror import Mirror, State
+from django_mirrors.models import MirrorRecord
+from django_mirrors.operations.fleet import register
+from django_mirrors.operations.locks import Lock, hold_lock
+from django_mirrors.operations.provision import migrate, provision
+from django_mirrors.operations.release import find_missing_migrations, get_release
+from django_mirrors.operations.reports import DONE, SKIPPED, Plan, Report
+from django_mirrors.operations.runner import OnStep, run_steps
+from django_mirrors.registry import mirrors as fleet
+
+__all__ = ["plan_rollout", "roll_out"]
+
+_ENDED = frozenset({State.ARCHIVED})
+
+
+def plan_rollout(mirrors: Iterable[Mirror]) -> Plan:
+    """Return what `roll_out` would do in each mirror; change nothing."""
+    return Plan(
+        operation="rollout", steps={mirror.name: _list_steps(mirror) for mirror in mirrors}
+    )
+
+
+def roll_out(
+    mirrors: tuple[Mirror, ...],
+    *,
+    jobs: int = 1,
+    max_failures: int | None = None,
+    with_original: bool = False,
+    on_step: OnStep | None = None,
+) -> Report:
+    """Apply all migrations in each mirror, and provision those that are not yet.
+
+    Mirrors in step are skipped. Every failure is collected and none hides another.
+    Raises `OperationFailed` while the original is behind, `OperationLocked` while
+    another rollout runs.
+    """
+    with hold_lock("rollout", operation="A rollout") as lock:
+        _bring_original(with_original=with_original)
+        release = get_release()
+
+        def bring(mirror: Mirror) -> tuple[str, str]:
+            lock.renew()
+            return _bring(mirror, release=release, lock=lock)
+
+        # Owners of a database come before those that share it.
+        ordered = sorted(mirrors, key=lambda item: (item.alias != item.name, item.name))
+        return run_steps(
+            "rollout",
+            ordered,
+            bring,
+            jobs=jobs,
+            max_failures=max_failures,
+            on_step=on_step,
+        )
+
+
+def _bring_original(*, with_original: bool) -> None:
+    original = fleet.original
+    with use_original():
+        missing = find_missing_migrations(original)
+        if not missing:
+            return
+        if not with_original:
+            raise OperationFailed(
+                f"The original lacks {len(missing)} migrations, first {missing[0]}. Run "
+                "'manage.py migrate' first, or give --with-original."
+            )
+        migrate(original)
+
+
+def _bring(mirror: Mirror, *, release: str, lock: Lock) -> tuple[str, str]:
+    if mirror.state in _ENDED:
+        return SKIPPED, mirror.state
+    if mirror.state in {State.PROVISIONING, State.FAILED}:
+        with hold_lock(f"mirror:{mirror}"[:64], operation=f"Adding '{mirror}'") as own:
+            provision(register(mirror.name, {}), lock=own)
+        return DONE, "provisioned"
+    if mirror.alias != mirror.name:
+        return _follow_owner(mirror, release)
+    missing = find_missing_migrations(mirror)
+    if not missing:
+        _record_release(mirror, release)
+        return SKIPPED, "in step"
+    migrate(mirror)
+    _record_release(mirror, release)
+    return DONE, f"{len(missing)} migrations"
+
+
+def _follow_owner(mirror: Mirror, release: str) -> tuple[str, str]:
+    missing = find_missing_migrations(mirror)
+    if missing:
+        raise OperationFailed(
+            f"Mirror '{mirror}' shares the database of '{mirror.alias}', which lacks "
+            f"{len(missing)} migrations. Roll out to '{mirror.alias}'."
+        )
+    _record_release(mirror, release)
+    return SKIPPED, f"shares the database of {mirror.alias}"
+
+
+def _record_release(mirror: Mirror, release: str) -> None:
+    if mirror.release == release:
+        return
+    with use_original():
+        MirrorRecord.objects.filter(name=mirror.name).update(release=release)
+
+
+def _list_steps(mirror: Mirror) -> tuple[str, ...]:
+    if mirror.state in _ENDED:
+        return (f"nothing, it is {mirror.state}",)
+    if mirror.state in {State.PROVISIONING, State.FAILED}:
+        return ("provision",)
+    if mirror.alias != mirror.name:
+        return (f"nothing of its own, it follows {mirror.alias}",)
+    with use_mirror(mirror):
+        missing = find_missing_migrations(mirror)
+    return tuple(f"apply {name}" for name in missing) or ("nothing, it is in step",)

@@ -1,0 +1,1 @@
+"""What Django's own test suite is run with; see `tests/django_suite.py`."""
