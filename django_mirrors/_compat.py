@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from django import conf
 from django.conf import LazySettings, UserSettingsHolder, global_settings
-from django.core import mail
 from django.core.management import ManagementUtility
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -80,8 +79,12 @@ def find_command_arguments() -> Sequence[str] | None:
 
 
 def is_test_environment() -> bool:
-    """Whether `setup_test_environment()` was called: only then mail has an outbox."""
-    return hasattr(mail, "outbox")
+    """Whether `setup_test_environment()` was called.
+
+    An outbox of mail is no sign of it: the backend that keeps mail in memory makes one.
+    """
+    utils = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")
 
 
 def get_forbidden_database_errors() -> tuple[type[Exception], ...]:
@@ -124,6 +127,9 @@ def replace_connection_handler(handler: Any, new: type[Any]) -> None:
     """
     handler.__class__ = new
 
+# Django's own settings that its module of defaults does not name.
+_WITHOUT_DEFAULT = frozenset({"ROOT_URLCONF", "SETTINGS_MODULE"})
+
 # RemovedInDjango2028Warning: the settings that MAILERS replaces in Django 6.1.
 _WARNED_SETTINGS = getattr(conf, "DEPRECATED_EMAIL_SETTINGS", frozenset())
 
@@ -133,7 +139,9 @@ def can_vary(name: str) -> bool:
 
     Names that are not Django's are the project's, which reads them at each use.
     """
-    return name in VARYING_SETTINGS or not hasattr(global_settings, name)
+    if name in VARYING_SETTINGS:
+        return True
+    return name not in _WITHOUT_DEFAULT and not hasattr(global_settings, name)
 
 
 class _OverlaidSettings(LazySettings):
@@ -170,6 +178,13 @@ def overlay_settings(find: Callable[[str], Any]) -> None:
     for name in [name for name in settings.__dict__ if can_vary(name)]:
         if name.isupper():
             del settings.__dict__[name]
+
+
+def is_overridden(name: str) -> bool:
+    """Whether a test overrides the setting `name` now."""
+    from django.conf import settings  # noqa: PLC0415, TID251 - looked at, not read
+
+    return _is_overridden(settings, name)
 
 
 def _find_nothing(name: str) -> Any:

@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from django_mirrors import _compat
 from django_mirrors.conf import forget_conf
 from django_mirrors.db.command import choose_command_mirror
+from django_mirrors.db.imports import leave_mirror_at_import
+from django_mirrors.db.pins import pin_queries
 from django_mirrors.db.settings import forget_changed_databases
 from django_mirrors.middleware import find_trusted_origins
 from django_mirrors.overlay import find_overlaid
@@ -32,6 +34,8 @@ class DjangoMirrorsConfig(AppConfig):
         _compat.follow_default_timezone()
         _compat.follow_default_language()
         _compat.follow_trusted_origins(find_trusted_origins)
+        pin_queries()
+        leave_mirror_at_import()
         if _compat.is_testing_imported():
             _compat.follow_default_in_tests()
         arguments = _compat.find_command_arguments()

@@ -3,22 +3,36 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from django_mirrors.definition import find_close
 from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.mirror import ORIGINAL_NAME, Mirror, check_defaults
 
-__all__ = ["OPTIONS", "Conf", "find_setting", "forget_conf", "get_conf"]
+__all__ = [
+    "OPTIONS",
+    "Conf",
+    "build_conf",
+    "find_original_hosts",
+    "find_setting",
+    "forget_conf",
+    "get_conf",
+]
 
 Network = IPv4Network | IPv6Network
 
 UNKNOWN_HOST_POLICIES = ("reject", "misdirected")
+HOOKS = ("PROVISIONED", "BEFORE_ROLLOUT", "AFTER_ROLLOUT", "HEALTH", "PERIOD_CLOSED")
+SCHEMES = ("http", "https")
+ACCELERATORS = ("", "X-Accel-Redirect", "X-Sendfile")
 
+_MAX_PORT = 65535
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -44,6 +58,8 @@ class Conf:
     retry_after: int  # seconds, sent with 503 answers
     media_accel: str  # "", "X-Accel-Redirect" or "X-Sendfile"
     media_prefix: str  # internal location that the web server maps to the files
+    scheme: str  # of links from one mirror to another
+    port: int | None  # of such links; None leaves it out
     directory: Path  # of the project; relative paths start here
     pinned: str | None  # $DJANGO_MIRROR
     pinned_services: Mapping[str, str]  # definition keys given by the environment
@@ -82,46 +98,47 @@ def find_original_hosts() -> tuple[str, ...]:
     return tuple(dict.fromkeys(host.removeprefix(".") for host in allowed))
 
 
-@cache
-def _read_conf() -> Conf:
-    options = _find_mapping("MIRRORS_OPTIONS")
-    problems = _check_names(options)
+def build_conf() -> tuple[Conf, tuple[str, ...]]:
+    """Return the configuration, with defaults for wrong options, and its problems."""
+    options, problems = _find_mapping("MIRRORS_OPTIONS")
+    mirrors, more = _find_mapping("MIRRORS")
+    problems += more
+    for name in options:
+        if name not in OPTIONS:
+            hint = find_close(name, tuple(OPTIONS))
+            problems.append(f"MIRRORS_OPTIONS has the unknown key {name!r}. {hint}")
     values: dict[str, Any] = {}
     directory = Path(getattr(settings, "BASE_DIR", None) or Path.cwd())
     for name, (attribute, read, default) in OPTIONS.items():
+        place = f"MIRRORS_OPTIONS[{name!r}]"
         try:
-            given = options.get(name, default)
-            values[attribute] = read(given, f"MIRRORS_OPTIONS[{name!r}]", directory)
+            values[attribute] = read(options.get(name, default), place, directory)
         except InvalidMirror as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InvalidMirror(*problems)
-    return Conf(
-        mirrors=_find_mapping("MIRRORS"),
+            problems += error.problems
+            values[attribute] = read(default, place, directory)
+    conf = Conf(
+        mirrors=mirrors,
         directory=directory,
         pinned=os.environ.get("DJANGO_MIRROR") or None,
         pinned_services=_read_environment(),
         **values,
     )
+    return conf, tuple(problems)
 
 
-def _find_mapping(name: str) -> Mapping[str, Any]:
+@cache
+def _read_conf() -> Conf:
+    conf, problems = build_conf()
+    if problems:
+        raise InvalidMirror(*problems)
+    return conf
+
+
+def _find_mapping(name: str) -> tuple[Mapping[str, Any], list[str]]:
     value = getattr(settings, name, {})
-    if not isinstance(value, Mapping):
-        raise InvalidMirror(f"{name} is not a dictionary. Write {name} = {{...}}.")
-    return value
-
-
-def _check_names(options: Mapping[str, Any]) -> list[str]:
-    problems = []
-    for name in options:
-        if name not in OPTIONS:
-            close = get_close_matches(str(name).upper(), OPTIONS, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else (
-                f"Use one of: {', '.join(OPTIONS)}."
-            )
-            problems.append(f"MIRRORS_OPTIONS has the unknown key {name!r}. {hint}")
-    return problems
+    if isinstance(value, Mapping):
+        return value, []
+    return {}, [f"{name} is not a dictionary. Write {name} = {{...}}."]
 
 
 def _read_environment() -> Mapping[str, str]:
@@ -136,21 +153,82 @@ def _read_environment() -> Mapping[str, str]:
 
 def _read_mapping(value: Any, place: str, directory: Path) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidMirror(f"{place} is not a dictionary.")
+        raise InvalidMirror(f"{place} is not a dictionary. Write {{'KEY': value}}.")
     return value
 
 
+def _read_defaults(value: Any, place: str, directory: Path) -> Mapping[str, Any]:
+    defaults = _read_mapping(value, place, directory)
+    check_defaults(defaults, place)
+    return defaults
+
+
+def _read_original(value: Any, place: str, directory: Path) -> Mapping[str, Any]:
+    original = _read_mapping(value, place, directory)
+    problems = [
+        f"{place} has {key!r}. {remedy}"
+        for key, remedy in _NOT_OF_THE_ORIGINAL.items()
+        if key in original
+    ]
+    try:
+        Mirror.from_mapping(ORIGINAL_NAME, original, source=ORIGINAL_NAME, place=place)
+    except InvalidMirror as error:
+        problems += error.problems
+    if problems:
+        raise InvalidMirror(*problems)
+    return original
+
+
+_NOT_OF_THE_ORIGINAL = {
+    "DATABASE": "The original's is DATABASES['default']: set it there.",
+    "SCHEMA": "The original's is in DATABASES['default']: set it there.",
+    "SHARES": "Let mirrors share the services of the original instead.",
+}
+
+
+def _read_hooks(value: Any, place: str, directory: Path) -> Mapping[str, str]:
+    hooks = _read_mapping(value, place, directory)
+    problems = [
+        f"{place} has the unknown key {name!r}. {find_close(name, HOOKS)}"
+        for name in hooks
+        if name not in HOOKS
+    ]
+    problems += [
+        f"{place}[{name!r}] is not a dotted path. Write 'project.hooks.function'."
+        for name, path in hooks.items()
+        if not isinstance(path, str) or "." not in path
+    ]
+    if problems:
+        raise InvalidMirror(*problems)
+    return hooks
+
+
 def _read_names(value: Any, place: str, directory: Path) -> frozenset[str]:
-    if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
-        raise InvalidMirror(f"{place} is not a list of names.")
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(name, str) for name in value
+    ):
+        raise InvalidMirror(f"{place} is not a list of names. Write ['app_label'].")
     return frozenset(value)
 
 
 def _read_policy(value: Any, place: str, directory: Path) -> str:
-    if value not in UNKNOWN_HOST_POLICIES:
-        raise InvalidMirror(
-            f"{place} is {value!r}. Use one of: {', '.join(UNKNOWN_HOST_POLICIES)}."
-        )
+    return _read_choice(value, place, UNKNOWN_HOST_POLICIES)
+
+
+def _read_accelerator(value: Any, place: str, directory: Path) -> str:
+    return _read_choice(value, place, ACCELERATORS)
+
+
+def _read_scheme(value: Any, place: str, directory: Path) -> str:
+    if value:
+        return _read_choice(value, place, SCHEMES)
+    return "http" if settings.DEBUG else "https"
+
+
+def _read_choice(value: Any, place: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        named = ", ".join(choice or "''" for choice in choices)
+        raise InvalidMirror(f"{place} is {value!r}. Use one of: {named}.")
     return str(value)
 
 
@@ -158,7 +236,7 @@ def _read_path(value: Any, place: str, directory: Path) -> Path | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str | Path):
-        raise InvalidMirror(f"{place} is not a path.")
+        raise InvalidMirror(f"{place} is not a path. Write a string or None.")
     return directory / value
 
 
@@ -170,14 +248,15 @@ def _read_archives(value: Any, place: str, directory: Path) -> str:
 
 def _read_flag(value: Any, place: str, directory: Path) -> bool:
     if not isinstance(value, bool):
-        raise InvalidMirror(f"{place} is neither True nor False.")
+        raise InvalidMirror(f"{place} is neither True nor False. Write one of them.")
     return value
 
 
 def _read_seconds(value: Any, place: str, directory: Path) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not isfinite(value) or value <= 0:
         raise InvalidMirror(f"{place} is {value!r}. Write a number of seconds above 0.")
-    return value
+    return float(value)
 
 
 def _read_count(value: Any, place: str, directory: Path) -> int:
@@ -186,10 +265,26 @@ def _read_count(value: Any, place: str, directory: Path) -> int:
     return value
 
 
+def _read_port(value: Any, place: str, directory: Path) -> int | None:
+    if value is None:
+        return None
+    port = _read_count(value, place, directory)
+    if port > _MAX_PORT:
+        raise InvalidMirror(f"{place} is {value!r}. Write a port up to {_MAX_PORT}.")
+    return port
+
+
 def _read_text(value: Any, place: str, directory: Path) -> str:
     if not isinstance(value, str):
-        raise InvalidMirror(f"{place} is not a string.")
+        raise InvalidMirror(f"{place} is not a text. Write a string.")
     return value
+
+
+def _read_prefix(value: Any, place: str, directory: Path) -> str:
+    text = _read_text(value, place, directory)
+    if not text.startswith("/") or not text.endswith("/"):
+        raise InvalidMirror(f"{place} is {text!r}. Begin and end it with a slash.")
+    return text
 
 
 def _read_networks(value: Any, place: str, directory: Path) -> tuple[Network, ...]:
@@ -198,9 +293,9 @@ def _read_networks(value: Any, place: str, directory: Path) -> tuple[Network, ..
     networks, problems = [], []
     for item in value:
         try:
-            networks.append(ip_network(item))
+            networks.append(ip_network(str(item)))
         except ValueError as error:
-            problems.append(f"{place}: {item!r} is not a network. {error}.")
+            problems.append(f"{place}: {error}. Write a network, as '10.0.0.0/8'.")
     if problems:
         raise InvalidMirror(*problems)
     return tuple(networks)
@@ -208,21 +303,23 @@ def _read_networks(value: Any, place: str, directory: Path) -> tuple[Network, ..
 
 # name -> attribute of Conf, reader, default
 OPTIONS: Mapping[str, tuple[str, Any, Any]] = {
-    "DEFAULTS": ("defaults", _read_mapping, {}),
-    "ORIGINAL": ("original", _read_mapping, {}),
+    "DEFAULTS": ("defaults", _read_defaults, {}),
+    "ORIGINAL": ("original", _read_original, {}),
     "ORIGINAL_APPS": ("original_apps", _read_names, ()),
     "UNKNOWN_HOST": ("unknown_host", _read_policy, "reject"),
     "FILES": ("files", _read_path, None),
     "RECORDS": ("records", _read_flag, True),
-    "SNAPSHOT": ("snapshot", _read_path, "mirrors-snapshot.json"),
+    "SNAPSHOT": ("snapshot", _read_path, "mirrors-snapshot.sqlite3"),
     "ARCHIVES": ("archives", _read_archives, ""),
     "TRUSTED_PROXIES": ("trusted_proxies", _read_networks, ()),
-    "HOOKS": ("hooks", _read_mapping, {}),
+    "HOOKS": ("hooks", _read_hooks, {}),
     "RELEASE": ("release", _read_text, ""),
     "POLL_SECONDS": ("poll_seconds", _read_seconds, 1.0),
     "MAX_OPEN_CONNECTIONS": ("max_open_connections", _read_count, 8),
     "CONNECT_TIMEOUT": ("connect_timeout", _read_count, 2),
     "RETRY_AFTER": ("retry_after", _read_count, 120),
-    "MEDIA_ACCEL": ("media_accel", _read_text, ""),
-    "MEDIA_PREFIX": ("media_prefix", _read_text, "/mirrors-media/"),
+    "MEDIA_ACCEL": ("media_accel", _read_accelerator, ""),
+    "MEDIA_PREFIX": ("media_prefix", _read_prefix, "/mirrors-media/"),
+    "SCHEME": ("scheme", _read_scheme, ""),
+    "PORT": ("port", _read_port, None),
 }

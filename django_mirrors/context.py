@@ -77,6 +77,12 @@ def find_current_mirror() -> Mirror | None:
     return _find_command_mirror()
 
 
+def find_entered_mirror() -> Mirror | None:
+    """Return the mirror of the innermost block, or None; a command's does not count."""
+    frame = _frame.get()
+    return None if frame is None else frame.mirror
+
+
 def is_crossing() -> bool:
     """Whether the code runs inside `cross_mirrors`."""
     frame = _frame.get()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
@@ -51,6 +50,8 @@ class Engine:
 
 
 def run_on_server(statement: str) -> None:
+    import psycopg
+
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
         connection.execute(statement)
 

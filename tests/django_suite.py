@@ -56,7 +56,11 @@ def main() -> int:
     labels = options.labels or list_labels(source)
     work = options.work or CACHE / f"suite-{django.__version__}"
     work.mkdir(parents=True, exist_ok=True)
-    runs = [run_suite(name, source, work, labels, options) for name in options.runs]
+    # Both at once, a process each; their databases and directories are their own.
+    started = {
+        name: start(name, source, work, labels, options) for name in options.runs
+    }
+    runs = [finish(name, process, work) for name, process in started.items()]
     for run in runs:
         print(run.describe())
     if len(runs) == 1:
@@ -73,7 +77,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--source", type=Path, help="an unpacked source distribution of Django"
     )
     parser.add_argument("--database", default="", help="URL of a server; SQLite if none")
-    parser.add_argument("--parallel", type=int, default=2, help="processes; 2")
     parser.add_argument("--work", type=Path, help="where outcomes and output are kept")
     parser.add_argument(
         "--only",
@@ -111,37 +114,41 @@ def list_labels(source: Path) -> list[str]:
     )
 
 
-def run_suite(
+def start(
     name: str,
     source: Path,
     work: Path,
     labels: Sequence[str],
     options: argparse.Namespace,
-) -> Run:
-    """Run the labels with the settings `tests.suite.<name>`."""
-    outcomes = work / f"{name}.json"
-    outcomes.unlink(missing_ok=True)
+) -> "subprocess.Popen[bytes]":
+    """Start the labels with the settings `tests.suite.<name>`."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "SUITE_OUTCOMES": str(outcomes),
+        "SUITE_OUTCOMES": str(work / f"{name}.json"),
         "SUITE_PREFIX": name,
         "SUITE_DATABASE_URL": options.database,
     }
-    began = monotonic()
+    (work / f"{name}.json").unlink(missing_ok=True)
+    command = [sys.executable, "-c", START, APP if name == "mirrored" else ""]
+    command += [f"--settings=tests.suite.{name}", "--noinput", "--parallel=1"]
     with (work / f"{name}.log").open("w") as log:
-        subprocess.run(
-            [sys.executable, "-c", START, APP if name == "mirrored" else ""]
-            + [f"--settings=tests.suite.{name}", "--noinput"]
-            + [f"--parallel={options.parallel}", *labels],
+        return subprocess.Popen(
+            [*command, *labels],
             cwd=source / "tests",
             env=environment,
+            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            check=False,
         )
+
+
+def finish(name: str, process: "subprocess.Popen[bytes]", work: Path) -> Run:
+    began = monotonic()
+    process.wait()
+    outcomes = work / f"{name}.json"
     if not outcomes.exists():
-        sys.exit(f"The {name} run did not end. Read {log.name}")
+        sys.exit(f"The {name} run did not end. Read {work / name}.log")
     read = json.loads(outcomes.read_text(encoding="utf-8"))
     return Run(name=name, seconds=monotonic() - began, **read)
 

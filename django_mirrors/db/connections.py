@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler, load_backend
 
 from django_mirrors import _compat
 from django_mirrors.conf import get_conf
 from django_mirrors.context import find_current_mirror, is_entered
-from django_mirrors.db.guard import build_guarded
+from django_mirrors.db.guard import Guarded, build_guarded
+from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.registry import mirrors
 
@@ -47,19 +47,34 @@ class MirrorConnectionHandler(ConnectionHandler):
         except AttributeError:
             return self._make(alias)
         if connection.generation != self.settings.generation:
-            return self._renew(connection)
+            return self._renew(alias, connection)
         return connection
 
     def __setitem__(self, alias: str, connection: Any) -> None:
+        if alias == DEFAULT_DB_ALIAS:
+            alias = find_current_alias()
+        connection.generation = self.settings.generation
         super().__setitem__(alias, connection)
         self._get_open()[alias] = connection
 
     def __delitem__(self, alias: str) -> None:
+        if alias == DEFAULT_DB_ALIAS:
+            alias = find_current_alias()
         super().__delitem__(alias)
         self._get_open().pop(alias, None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.settings)
+
+    def configure_settings(self, settings: Any) -> Any:
+        """Return the project's databases. Raises `InvalidMirror` if they are plain."""
+        databases = super().configure_settings(settings)
+        if not hasattr(databases, "is_static"):
+            raise InvalidMirror(
+                "DATABASES is not what mirror_databases() returned. Write "
+                "DATABASES = mirror_databases({...}) and change it in place."
+            )
+        return databases
 
     def all(self, initialized_only: bool = False) -> list[Any]:
         """Return the connections this thread has, or one for each alias to be seen."""
@@ -71,10 +86,7 @@ class MirrorConnectionHandler(ConnectionHandler):
         """Return a new, guarded connection object; nothing is connected to yet."""
         config = self.settings[alias]
         backend = load_backend(config["ENGINE"])
-        connection = build_guarded(backend.DatabaseWrapper)(config, alias)
-        connection.generation = self.settings.generation
-        connection.is_static = self.settings.is_static(alias)
-        return connection
+        return build_guarded(backend.DatabaseWrapper)(config, alias)
 
     def _make(self, alias: str) -> Any:
         if alias not in self.settings:
@@ -89,39 +101,45 @@ class MirrorConnectionHandler(ConnectionHandler):
         self[alias] = connection
         return connection
 
-    def _renew(self, connection: Any) -> Any:
-        if self.settings.get_current(connection.alias) is connection.settings_dict:
+    def _renew(self, alias: str, connection: Any) -> Any:
+        if self.settings.get_current(alias) is connection.settings_dict:
             connection.generation = self.settings.generation
             return connection
-        # The definition changed. A transaction ends on the connection it began on.
-        if connection.in_atomic_block:
+        # The definition changed. What was begun ends on the connection it began on.
+        if _is_in_use(connection):
             return connection
         connection.close()
-        del self[connection.alias]
-        return self[connection.alias]
+        del self[alias]
+        return self[alias]
 
     def _evict(self) -> None:
         open_now = self._get_open()
         excess = len(open_now) - get_conf().max_open_connections + 1
         if excess <= 0:
             return
-        idle = [item for item in open_now.values() if self._is_idle(item)]
-        for connection in sorted(idle, key=lambda item: item.used)[:excess]:
-            connection.close()
-            del self[connection.alias]
+        idle = [alias for alias, item in open_now.items() if _is_idle(item)]
+        for alias in sorted(idle, key=lambda item: open_now[item].used)[:excess]:
+            open_now[alias].close()
+            del self[alias]
 
-    def _is_idle(self, connection: Any) -> bool:
-        return not (
-            connection.is_static
-            or connection.is_in_use()
-            or connection.alias == ORIGINAL_NAME
-            or is_entered(connection.alias)
-        )
-
-    def _get_open(self) -> dict[str, BaseDatabaseWrapper]:
+    def _get_open(self) -> dict[str, Any]:
         try:
-            found: dict[str, BaseDatabaseWrapper] = getattr(self._connections, _OPEN)
+            found: dict[str, Any] = getattr(self._connections, _OPEN)
         except AttributeError:
             found = {}
             setattr(self._connections, _OPEN, found)
         return found
+
+
+def _is_in_use(connection: Any) -> bool:
+    # A test may have put in an object of its own.
+    return not isinstance(connection, Guarded) or connection.is_in_use()
+
+
+def _is_idle(connection: Any) -> bool:
+    return not (
+        _is_in_use(connection)
+        or connection.is_static
+        or connection.owner == ORIGINAL_NAME
+        or is_entered(connection.owner)
+    )

@@ -1,19 +1,29 @@
 """A connection that works for the current mirror only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
-from django.db.utils import OperationalError
 
+from django_mirrors import _compat
 from django_mirrors.context import bind_mirror, find_current_mirror, is_crossing
-from django_mirrors.exceptions import MirrorUnavailable, NoCurrentMirror, WrongMirror
+from django_mirrors.db.breaker import breaker
+from django_mirrors.exceptions import (
+    InvalidMirror,
+    MirrorUnavailable,
+    NoCurrentMirror,
+    WrongMirror,
+)
+from django_mirrors.mirror import ORIGINAL_NAME
 
-__all__ = ["build_guarded", "check_alias"]
+__all__ = ["Guarded", "build_guarded", "check_alias"]
 
 _clock = count()
 
@@ -24,7 +34,7 @@ def check_alias(alias: str) -> None:
     `WrongMirror` if another mirror is current, `NoCurrentMirror` if none is.
     """
     mirror = find_current_mirror()
-    if mirror is not None and mirror.alias == alias:
+    if mirror is not None and alias in (mirror.alias, DEFAULT_DB_ALIAS):
         return
     if is_crossing():
         return
@@ -43,23 +53,41 @@ class Guarded:
     """What every connection of a project with mirrors adds to its engine's."""
 
     alias: str
-    is_static = False
+    settings_dict: dict[str, Any]
     generation = -1
     used = 0
-    _is_connecting = False
+    _is_free = False  # whether SQL runs whatever mirror is current
 
-    def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
+    def __init__(
+        self, settings_dict: dict[str, Any], alias: str = DEFAULT_DB_ALIAS
+    ) -> None:
         super().__init__(settings_dict, alias)  # type: ignore[call-arg]
+        self.owner = alias  # whose data it leads to; a copy may have another alias
+        # The project's own databases, and Django's own work on a server: creating and
+        # dropping them.
+        self.is_static = alias == NO_DB_ALIAS or connections.settings.is_static(alias)  # type: ignore[attr-defined]
         self._readers: WeakSet[Any] = WeakSet()
-        if alias == NO_DB_ALIAS:
-            # Django's own work on the server: creating and dropping databases.
-            self.is_static = True
+
+    def copy(self, alias: str | None = None) -> Any:
+        """Return another connection to the same database, guarded alike."""
+        copied = super().copy(alias)  # type: ignore[misc]
+        copied.owner, copied.is_static = self.owner, self.is_static
+        return copied
 
     def check_mirror(self) -> None:
         """Raise unless this connection belongs to the current mirror."""
-        if not self.is_static and not self._is_connecting:
-            check_alias(self.alias)
+        if not (self.is_static or self._is_free):
+            check_alias(self.owner)
         self.used = next(_clock)
+
+    @contextmanager
+    def freed(self) -> Iterator[None]:
+        """Let what belongs to no mirror alone run, and make cursors that go on so."""
+        before, self._is_free = self._is_free, True
+        try:
+            yield
+        finally:
+            self._is_free = before
 
     def is_in_use(self) -> bool:
         """Whether closing the connection now would break something."""
@@ -67,36 +95,75 @@ class Guarded:
         return bool(
             wrapper.in_atomic_block
             or (wrapper.connection is not None and not wrapper.autocommit)
-            or any(not reader.closed for reader in self._readers)
+            or any(not reader.is_closed for reader in self._readers)
         )
 
     def connect(self) -> None:
         """Connect. Raises `MirrorUnavailable` if the server does not answer."""
-        self._is_connecting = True
-        try:
+        # The records of the fleet are read whatever mirror is current, or none.
+        if self.owner != ORIGINAL_NAME:
+            self.check_mirror()
+        if self.is_static:
             super().connect()  # type: ignore[misc]
+            return
+        self._check_file()
+        self._check_test()
+        with self.freed():
+            try:
+                self._connect_in_time()
+            except self.Database.OperationalError as error:  # type: ignore[attr-defined]
+                if not connections.settings.read_again(self.owner):  # type: ignore[attr-defined]
+                    raise self._build_unavailable(error) from error
+                self._connect_again()
+
+    def _connect_in_time(self) -> None:
+        with breaker.watched(self.owner):
+            super().connect()  # type: ignore[misc]
+
+    def _connect_again(self) -> None:
+        try:
+            self._connect_in_time()
         except self.Database.OperationalError as error:  # type: ignore[attr-defined]
             raise self._build_unavailable(error) from error
-        except OperationalError as error:
-            raise self._build_unavailable(error) from error
-        finally:
-            self._is_connecting = False
 
-    def set_autocommit(self, autocommit: bool, **options: Any) -> None:
+    def set_autocommit(self, autocommit: bool, **options: Any) -> None:  # noqa: FBT001
         """Set autocommit; beginning a transaction counts as use."""
-        if not autocommit:
+        # Models of the original alone are saved while any mirror is current.
+        if not autocommit and not self._is_original_in_mirror():
             self.check_mirror()
         super().set_autocommit(autocommit, **options)  # type: ignore[misc]
 
-    def on_commit(self, func: Callable[[], Any], robust: bool = False) -> None:
+    def _savepoint(self, sid: str) -> None:
+        if not self._is_original_in_mirror():
+            self.check_mirror()
+        with self.freed():
+            super()._savepoint(sid)  # type: ignore[misc]
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        # An atomic block must end well, wherever its end is reached.
+        with self.freed():
+            super()._savepoint_rollback(sid)  # type: ignore[misc]
+
+    def _savepoint_commit(self, sid: str) -> None:
+        with self.freed():
+            super()._savepoint_commit(sid)  # type: ignore[misc]
+
+    def on_commit(self, func: Callable[[], Any], robust: bool = False) -> None:  # noqa: FBT001, FBT002
         """Run `func` after the commit, in the mirror that is current now."""
-        bound = bind_mirror(func) if callable(func) and not self.is_static else func
-        super().on_commit(bound, robust)  # type: ignore[misc]
+        if callable(func) and not (self.is_static and find_current_mirror() is None):
+            func = BoundCallback(func)
+        super().on_commit(func, robust)  # type: ignore[misc]
+
+    def _cursor(self, name: str | None = None) -> Any:
+        # Before the connection is made: another mirror's server is none of our business.
+        self.check_mirror()
+        return super()._cursor(name)  # type: ignore[misc]
 
     def chunked_cursor(self) -> Any:
         """Return a cursor that is read in chunks, and keeps the connection in use."""
         cursor = super().chunked_cursor()  # type: ignore[misc]
-        self._readers.add(cursor)
+        if not self.is_static:
+            self._readers.add(cursor)
         return cursor
 
     def make_cursor(self, cursor: Any) -> CursorWrapper:
@@ -108,16 +175,41 @@ class Guarded:
         return self._guard_cursor(super().make_debug_cursor(cursor))  # type: ignore[misc]
 
     def _guard_cursor(self, cursor: CursorWrapper) -> CursorWrapper:
-        self.check_mirror()
-        cursor.__class__ = build_guarded_cursor(type(cursor))
+        if not self.is_static:
+            cursor.__class__ = build_guarded_cursor(type(cursor))
+            cursor.is_free = self._is_free  # type: ignore[attr-defined]
         return cursor
+
+    def _is_original_in_mirror(self) -> bool:
+        return self.owner == ORIGINAL_NAME and find_current_mirror() is not None
+
+    def _check_file(self) -> None:
+        # SQLite makes a file that is not there: an empty database that looks lost.
+        if self.vendor != "sqlite" or self.is_static or self.alias == ORIGINAL_NAME:  # type: ignore[attr-defined]
+            return
+        name = str(self.settings_dict["NAME"])
+        if ":memory:" in name or name.startswith("file:") or Path(name).exists():
+            return
+        raise MirrorUnavailable(
+            f"The database of mirror '{self.alias}' does not exist: there is no file "
+            f"'{name}'. Make it with 'manage.py mirror_add {self.alias}', or restore it."
+        )
+
+    def _check_test(self) -> None:
+        if not _compat.is_test_environment() or self.owner == ORIGINAL_NAME:
+            return
+        if not connections.settings.is_test_database(self.owner):  # type: ignore[attr-defined]
+            raise InvalidMirror(
+                f"A test would use the database of mirror '{self.owner}', which may be in "
+                "real use. Override MIRRORS with mirrors that are made for the test."
+            )
 
     def _build_unavailable(self, error: Exception) -> MirrorUnavailable:
         # The driver's text may hold the connection's parameters: only its type is said.
         return MirrorUnavailable(
-            f"The database of mirror '{self.alias}' cannot be reached "
+            f"The database of mirror '{self.owner}' cannot be reached "
             f"({type(error).__name__}). Check that its server runs, and its address and "
-            f"credentials with 'manage.py mirror_check {self.alias}'."
+            f"credentials with 'manage.py mirror_check {self.owner}'."
         )
 
 
@@ -125,28 +217,64 @@ class GuardedCursor:
     """A cursor that works while its connection's mirror is current."""
 
     db: Any
+    cursor: Any
+    is_free = False
+    is_closed = False
 
     def execute(self, sql: Any, params: Any = None) -> Any:
         """Execute one statement."""
-        self.db.check_mirror()
+        self._check()
         return super().execute(sql, params)  # type: ignore[misc]
 
     def executemany(self, sql: Any, param_list: Any) -> Any:
         """Execute a statement for each of the parameters."""
-        self.db.check_mirror()
+        self._check()
         return super().executemany(sql, param_list)  # type: ignore[misc]
 
     def callproc(self, procname: Any, params: Any = None, kparams: Any = None) -> Any:
         """Call a stored procedure."""
-        self.db.check_mirror()
+        self._check()
         return super().callproc(procname, params, kparams)  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close the cursor, which any mirror may."""
+        self.is_closed = True
+        self.cursor.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        for row in super().__iter__():  # type: ignore[misc]
+            self._check()
+            yield row
 
     def __getattr__(self, name: str) -> Any:
         # Rows of one mirror must not be fetched in another; `copy` and other names of
-        # the driver come this way too. Closing is always allowed.
-        if name != "close" and name != "closed":
-            self.db.check_mirror()
+        # the driver come this way too.
+        self._check()
         return super().__getattr__(name)  # type: ignore[misc]
+
+    def _check(self) -> None:
+        if not self.is_free:
+            self.db.check_mirror()
+
+
+class BoundCallback:
+    """What to run after a commit, in the mirror that is current now.
+
+    Shows the function's own name in the logs.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self._run = bind_mirror(function)
+
+    def __call__(self) -> None:
+        self._run()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["function"], name)
+
+    def __repr__(self) -> str:
+        return repr(self.function)
 
 
 @cache

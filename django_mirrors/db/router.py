@@ -5,15 +5,11 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 
-from django_mirrors.conf import get_conf
-from django_mirrors.context import find_current_mirror, get_current_mirror, is_crossing
-from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
+from django_mirrors.context import find_current_mirror, get_current_mirror
+from django_mirrors.db.pins import check_owner, is_of_original, is_original_label
 from django_mirrors.mirror import ORIGINAL_NAME
 
 __all__ = ["MirrorRouter"]
-
-_APP = "django_mirrors"
-_MARKER = "marker"
 
 
 class MirrorRouter:
@@ -25,15 +21,14 @@ class MirrorRouter:
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         """Return the alias of the current mirror, or of the original for its apps."""
+        mirror = get_current_mirror()
+        if is_of_original(model):
+            return ORIGINAL_NAME
         owner = find_owner(hints)
-        if owner is None:
-            if _is_of_original(model):
-                return ORIGINAL_NAME
-            return get_current_mirror().alias
-        if owner != DEFAULT_DB_ALIAS:
-            check_owner(owner, model)
-            return owner
-        return get_current_mirror().alias
+        if owner is None or owner == mirror.alias:
+            return mirror.alias
+        check_owner(owner, model)
+        return owner
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
         """See db_for_read()."""
@@ -41,14 +36,7 @@ class MirrorRouter:
 
     def allow_relation(self, one: Model, two: Model, **hints: Any) -> bool | None:
         """Return whether both objects are of the same database."""
-        aliases = []
-        for item in (one, two):
-            alias = item._state.db
-            if alias is None or alias == DEFAULT_DB_ALIAS:
-                alias = find_static(type(item)) or get_current_mirror().alias
-            check_owner(alias, type(item))
-            aliases.append(alias)
-        return aliases[0] == aliases[1]
+        return _find_database(one) == _find_database(two)
 
     def allow_migrate(
         self, db: str, app_label: str, model_name: str | None = None, **hints: Any
@@ -59,44 +47,29 @@ class MirrorRouter:
         if db == DEFAULT_DB_ALIAS:
             mirror = find_current_mirror()
             db = ORIGINAL_NAME if mirror is None else mirror.alias
-        if app_label == _APP:
-            return db == ORIGINAL_NAME or model_name == _MARKER
-        return db == ORIGINAL_NAME or app_label not in get_conf().original_apps
+        return db == ORIGINAL_NAME or not is_original_label(app_label, model_name)
 
 
 def find_owner(hints: dict[str, Any]) -> str | None:
-    """Return the alias that the object or the query of the hints came from, or None."""
+    """Return the alias that the object or the query of the hints came from, or None.
+
+    The object outranks the query, which was built for it. One that is read from the
+    original in every mirror says nothing about the mirror.
+    """
     instance = hints.get("instance")
-    if instance is not None and instance._state.db:
-        return str(instance._state.db)
-    return hints.get("mirror")
+    if instance is not None and not is_of_original(instance.__class__):
+        alias = instance._state.db
+        if alias is not None and alias != DEFAULT_DB_ALIAS:
+            return str(alias)
+    owner: str | None = hints.get("mirror")
+    return owner
 
 
-def check_owner(owner: str, model: type[Model]) -> None:
-    """Raise unless what came from the database `owner` may be used now."""
-    mirror = find_current_mirror()
-    if mirror is not None and mirror.alias == owner:
-        return
-    if connections.settings.is_static(owner) or is_crossing():  # type: ignore[attr-defined]
-        return
-    if mirror is None:
-        raise NoCurrentMirror(
-            f"{model.__name__} of mirror '{owner}' was used while no mirror is current. "
-            f"Wrap the code in 'with use_mirror({owner!r}):'."
-        )
-    raise WrongMirror(
-        f"{model.__name__} of mirror '{owner}' was used while '{mirror}' is current. "
-        f"Get it again in '{mirror}', or say why in 'with cross_mirrors(reason):'."
-    )
-
-
-def find_static(model: type[Model]) -> str | None:
-    """Return the alias of a model that does not follow the mirrors, or None."""
-    return ORIGINAL_NAME if _is_of_original(model) else None
-
-
-def _is_of_original(model: type[Model]) -> bool:
-    label = model._meta.app_label
-    if label == _APP:
-        return model._meta.model_name != _MARKER
-    return label in get_conf().original_apps
+def _find_database(instance: Model) -> str:
+    if is_of_original(instance.__class__):
+        return ORIGINAL_NAME
+    alias = instance._state.db
+    if alias is None or alias == DEFAULT_DB_ALIAS:
+        return get_current_mirror().alias
+    check_owner(alias, instance.__class__)
+    return str(alias)

@@ -1,13 +1,15 @@
 """`settings.DATABASES` of a project with mirrors: aliases are made when asked for."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.utils import ConnectionHandler
 
 from django_mirrors import _compat
 from django_mirrors.conf import get_conf
+from django_mirrors.db.breaker import breaker
 from django_mirrors.db.connections import MirrorConnectionHandler
 from django_mirrors.dsn import build_database
 from django_mirrors.exceptions import InvalidMirror
@@ -33,6 +35,12 @@ _INHERITED = (
 )
 
 
+class _Built(NamedTuple):
+    definition: object  # what the mirror says
+    config: dict[str, Any]  # what was made of it; Django and test tools write into it
+    written: dict[str, Any]  # the same as it was made
+
+
 class MirrorDatabases(dict[str, dict[str, Any]]):
     """The project's own aliases, and on demand `original` and one for each mirror.
 
@@ -46,14 +54,14 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
         super().__init__(databases)
         self.generation = 0  # counts changes of definitions
         self._pinned: dict[str, None] = {}
-        self._built: dict[str, tuple[object, dict[str, Any]]] = {}
+        self._built: dict[str, _Built] = {}
 
     def __missing__(self, alias: str) -> dict[str, Any]:
         if alias == ORIGINAL_NAME:
             return self[DEFAULT_DB_ALIAS]
         built = self._built.get(alias)
         if built is not None:
-            return built[1]
+            return built.config
         mirror = mirrors.get(alias)
         if mirror is None:
             raise KeyError(alias)
@@ -61,7 +69,14 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
             return self[mirror.alias]
         config = self.build_config(mirror)
         # Two threads may come here at once; all must get the same dictionary.
-        return self._built.setdefault(alias, (mirror.database, config))[1]
+        built = self._built.setdefault(
+            alias, _Built(mirror.database, config, deepcopy(config))
+        )
+        if built.definition == _find_definition(alias):
+            return built.config
+        # It changed meanwhile, when there was nothing to forget yet.
+        self.forget_changed([alias])
+        return self[alias]
 
     def __contains__(self, alias: object) -> bool:
         return super().__contains__(alias) or alias == ORIGINAL_NAME or alias in mirrors
@@ -85,9 +100,39 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
         """Drop what was built of definitions that changed."""
         for name in names:
             built = self._built.get(name)
-            if built is not None and built[0] != _find_definition(name):
-                del self._built[name]
+            if built is not None and built.definition != _find_definition(name):
+                self._built.pop(name, None)
                 self.generation += 1
+                breaker.forget(name)
+
+    def read_again(self, alias: str) -> bool:
+        """Take over what a definition refers to; return whether something changed.
+
+        A variable or the file of a secret may have changed, and the definition not.
+        """
+        built, mirror = self._built.get(alias), mirrors.get(alias)
+        if built is None or mirror is None or mirror.database != built.definition:
+            return False
+        config = self.build_config(mirror)
+        if config == built.written:
+            return False
+        built.config.update(config)
+        self._built[alias] = built._replace(written=deepcopy(config))
+        return True
+
+    def is_test_database(self, alias: str) -> bool:
+        """Whether a test may connect to `alias`.
+
+        It may if the test runner gave the database another name, or if the test itself
+        said what the fleet is: other definitions may lead to what is in real use.
+        """
+        built, mirror = self._built.get(alias), mirrors.get(alias)
+        if built is None or mirror is None or mirror.source == "records":
+            return True
+        name = str(built.config["NAME"])
+        if name != str(built.written["NAME"]) or ":memory:" in name:
+            return True
+        return _compat.is_overridden("MIRRORS") or _compat.is_overridden("MIRRORS_OPTIONS")
 
     def build_config(self, mirror: Mirror) -> dict[str, Any]:
         """Return a new dictionary for the database of `mirror`; nothing is kept."""

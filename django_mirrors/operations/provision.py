@@ -56,7 +56,8 @@ class ProvisionStep:
     """One step, recorded before it begins; must be safe to do again.
 
     `check` raises if something is in the way that is not this mirror's. It is asked
-    before anything is recorded, and so never after the step has begun itself.
+    before anything is recorded, and so never after the step has begun itself. A step
+    that `is_final` is not done again once a later one was begun.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ProvisionStep:
     do: Callable[[Provisioning], None]
     is_needed: Callable[[Mirror, str | None], bool]
     check: Callable[[Mirror], None] | None = None
+    is_final: bool = False
 
 
 def plan_mirror(
@@ -112,6 +114,8 @@ def provision(
     work = Provisioning(mirror=mirror, superuser=superuser)
     begun = _find_begun(mirror)
     for number, step in enumerate(needed):
+        if step.is_final and step.name in begun[:-1]:
+            continue
         if on_step is not None:
             on_step(step.title, number, len(needed))
         lock.renew()
@@ -271,14 +275,14 @@ def _check_new(mirror: Mirror, needed: Iterable[ProvisionStep]) -> None:
             step.check(mirror)
 
 
-def _find_begun(mirror: Mirror) -> frozenset[str]:
-    """Return the names of the steps that were begun, up to the recorded one."""
+def _find_begun(mirror: Mirror) -> tuple[str, ...]:
+    """Return the names of the steps that were begun; all but the last one are done."""
     with use_original():
         record = MirrorRecord.objects.filter(name=mirror.name).first()
     names = [step.name for step in _STEPS]
     if record is None or record.step not in names:
-        return frozenset()
-    return frozenset(names[: names.index(record.step) + 1])
+        return ()
+    return tuple(names[: names.index(record.step) + 1])
 
 
 def _record(mirror: Mirror, **values: Any) -> None:
@@ -362,6 +366,7 @@ _STEPS = (
         title="call the project's hook",
         do=run_hook,
         is_needed=lambda mirror, superuser: "PROVISIONED" in get_conf().hooks,
+        is_final=True,
     ),
     ProvisionStep(
         name="verify",

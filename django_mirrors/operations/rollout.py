@@ -7,15 +7,16 @@ from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, State
 from django_mirrors.models import MirrorRecord
 from django_mirrors.operations.fleet import register
-from django_mirrors.operations.locks import Lock, hold_lock
+from django_mirrors.operations.locks import hold_lock
 from django_mirrors.operations.provision import migrate, provision
 from django_mirrors.operations.release import find_missing_migrations, get_release
-from django_mirrors.operations.reports import DONE, SKIPPED, Plan, Report
+from django_mirrors.operations.reports import DONE, SKIPPED, Plan, Report, StepResult
 from django_mirrors.operations.runner import OnStep, run_steps
 from django_mirrors.registry import mirrors as fleet
 
 __all__ = ["plan_rollout", "roll_out"]
 
+_IN_STEP = "in step"
 _ENDED = frozenset({State.ARCHIVED})
 
 
@@ -44,19 +45,22 @@ def roll_out(
         _bring_original(with_original=with_original)
         release = get_release()
 
-        def bring(mirror: Mirror) -> tuple[str, str]:
-            lock.renew()
-            return _bring(mirror, release=release, lock=lock)
+        def record(result: StepResult) -> None:
+            if result.outcome == DONE or result.detail == _IN_STEP:
+                _record_release(result.mirror, release)
+            if on_step is not None:
+                on_step(result)
 
         # Owners of a database come before those that share it.
         ordered = sorted(mirrors, key=lambda item: (item.alias != item.name, item.name))
         return run_steps(
             "rollout",
             ordered,
-            bring,
+            _bring,
             jobs=jobs,
             max_failures=max_failures,
-            on_step=on_step,
+            on_step=record,
+            on_tick=lock.renew,
         )
 
 
@@ -74,7 +78,7 @@ def _bring_original(*, with_original: bool) -> None:
         migrate(original)
 
 
-def _bring(mirror: Mirror, *, release: str, lock: Lock) -> tuple[str, str]:
+def _bring(mirror: Mirror) -> tuple[str, str]:
     if mirror.state in _ENDED:
         return SKIPPED, mirror.state
     if mirror.state in {State.PROVISIONING, State.FAILED}:
@@ -82,32 +86,28 @@ def _bring(mirror: Mirror, *, release: str, lock: Lock) -> tuple[str, str]:
             provision(register(mirror.name, {}), lock=own)
         return DONE, "provisioned"
     if mirror.alias != mirror.name:
-        return _follow_owner(mirror, release)
+        return _follow_owner(mirror)
     missing = find_missing_migrations(mirror)
     if not missing:
-        _record_release(mirror, release)
-        return SKIPPED, "in step"
+        return SKIPPED, _IN_STEP
     migrate(mirror)
-    _record_release(mirror, release)
     return DONE, f"{len(missing)} migrations"
 
 
-def _follow_owner(mirror: Mirror, release: str) -> tuple[str, str]:
+def _follow_owner(mirror: Mirror) -> tuple[str, str]:
     missing = find_missing_migrations(mirror)
     if missing:
         raise OperationFailed(
             f"Mirror '{mirror}' shares the database of '{mirror.alias}', which lacks "
             f"{len(missing)} migrations. Roll out to '{mirror.alias}'."
         )
-    _record_release(mirror, release)
-    return SKIPPED, f"shares the database of {mirror.alias}"
+    return SKIPPED, _IN_STEP
 
 
-def _record_release(mirror: Mirror, release: str) -> None:
-    if mirror.release == release:
-        return
+def _record_release(name: str, release: str) -> None:
     with use_original():
-        MirrorRecord.objects.filter(name=mirror.name).update(release=release)
+        records = MirrorRecord.objects.filter(name=name).exclude(release=release)
+        records.update(release=release)
 
 
 def _list_steps(mirror: Mirror) -> tuple[str, ...]:

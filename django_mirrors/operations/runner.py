@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event, current_thread, main_thread
 from time import monotonic
 from typing import Any
@@ -24,9 +25,12 @@ __all__ = ["Step", "run_steps"]
 
 logger = logging.getLogger("django_mirrors.operations")
 
+_TICK_SECONDS = 10
+
 # A step returns its outcome and one line about it.
 Step = Callable[[Mirror], tuple[str, str]]
-OnStep = Callable[[StepResult], None]
+On_TICK_SECONDS = 10
+Step = Callable[[StepResult], None]
 
 
 def run_steps(
@@ -37,8 +41,12 @@ def run_steps(
     jobs: int = 1,
     max_failures: int | None = None,
     on_step: OnStep | None = None,
+    on_tick: Callable[[], None] | None = None,
 ) -> Report:
     """Do `step` in each mirror, with that mirror current, and return the report.
+
+    `on_step` and `on_tick`, which may renew a lock, are called in the calling thread:
+    after each mirror, and every few seconds while several are worked on.
 
     A failure never hides those of others: all are collected. After the N-th failure no
     further mirror is begun, nor after Ctrl-C; those are reported as skipped.
@@ -52,55 +60,66 @@ def run_steps(
             step_finished.send(operation, result=result)
             if on_step is not None:
                 on_step(result)
+            if on_tick is not None:
+                on_tick()
             failures = sum(item.outcome == FAILED for item in results)
             if max_failures is not None and failures >= max_failures:
                 stopped.set()
 
-        run = _run_here if jobs == 1 else _run_in_threads
-        left = run(operation, waiting, step, jobs, take, stopped)
+        work = _Work(operation=operation, step=step, take=take, stopped=stopped)
+        if jobs == 1:
+            left = _run_here(work, waiting)
+        else:
+            left = _run_in_threads(work, waiting, jobs=jobs, on_tick=on_tick)
     for mirror in left:
         take(StepResult(mirror=mirror.name, outcome=SKIPPED, detail="not begun"))
     results.sort(key=lambda item: item.mirror)
     return Report(operation=operation, id=str(uuid4()), results=tuple(results))
 
 
-def _run_here(
-    operation: str,
-    waiting: list[Mirror],
-    step: Step,
-    jobs: int,
-    take: OnStep,
-    stopped: Event,
-) -> list[Mirror]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    operation: str
+    step: Step
+    take: OnStep
+    stopped: Event
+
+
+def _run_here(work: _Work, waiting: list[Mirror]) -> list[Mirror]:
     for position, mirror in enumerate(waiting):
-        if stopped.is_set():
+        if work.stopped.is_set():
             return waiting[position:]
-        take(_do(operation, mirror, step))
+        work.take(_do(work.operation, mirror, work.step))
     return []
 
 
 def _run_in_threads(
-    operation: str,
+    work: _Work,
     waiting: list[Mirror],
-    step: Step,
+    *,
     jobs: int,
-    take: OnStep,
-    stopped: Event,
+    on_tick: Callable[[], None] | None,
 ) -> list[Mirror]:
     left: Iterator[Mirror] = iter(waiting)
     running: set[Future[StepResult]] = set()
     with ThreadPoolExecutor(max_workers=jobs) as executor:
         while True:
-            while len(running) < jobs and not stopped.is_set():
+            while len(running) < jobs and not work.stopped.is_set():
                 mirror = next(left, None)
                 if mirror is None:
                     break
-                running.add(executor.submit(_do_in_thread, operation, mirror, step))
+                running.add(
+                    executor.submit(_do_in_thread, work.operation, mirror, work.step)
+                )
             if not running:
                 return list(left)
-            done, running = wait(running, return_when=FIRST_COMPLETED)
+            done, running = wait(
+                running, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED
+            )
             for future in done:
-                take(future.result())
+                work.take(future.result())
+            if not done and on_tick is not None:
+                on_tick()
 
 
 def _do_in_thread(operation: str, mirror: Mirror, step: Step) -> StepResult:

@@ -130,7 +130,7 @@ class MirrorFileSystemStorage(FileSystemStorage):
             locks.lock(target, locks.LOCK_EX)
             for chunk in content.chunks():
                 target.write(chunk.encode() if isinstance(chunk, str) else chunk)
-            if os.name == "posix":
+            if _CAN_ENTER:
                 self._set_access(fd, root=root)
         if hasattr(content, "temporary_file_path"):
             # Django moves such a file: whoever made it expects it to be gone.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.core.files import File
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.core.handlers.asgi import ASGIRequest
 from django.http import (
@@ -28,7 +28,6 @@ from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
 from django_mirrors.conf import get_conf
-from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.storage.backends import DEFAULT_ALIAS, get_backend, get_owner
 from django_mirrors.storage.names import check_name
 from django_mirrors.storage.ranges import AsyncPart, Part, Span, find_span
@@ -48,7 +47,6 @@ _COMPRESSED = {
     "gzip": "application/gzip",
     "xz": "application/x-xz",
 }
-X_ACCEL, X_SENDFILE = "X-Accel-Redirect", "X-Sendfile"
 # Any of them means: there is no such file here.
 _ABSENT = (
     FileNotFoundError,
@@ -134,6 +132,9 @@ def _open(backend: Storage, name: str) -> _Stored:
         # What is open, not what has the name by now.
         info = os.fstat(file.fileno())
         return _Stored(file, info.st_size, info.st_mtime)
+    if isinstance(file, ContentFile):
+        # Storages in memory give every reader the same object, with one position.
+        file = ContentFile(file.read())
     return _Stored(
         file, _ask(backend.size, name), _ask(backend.get_modified_time, name)
     )
@@ -176,13 +177,8 @@ def _is_passive(kind: str) -> bool:
 
 
 def _find_target(accel: str, backend: Storage, name: str, alias: str) -> str:
-    if accel == X_SENDFILE:
+    if accel == "X-Sendfile":
         return quote(backend.path(name))
-    if accel != X_ACCEL:
-        raise InvalidMirror(
-            f"MIRRORS_OPTIONS['MEDIA_ACCEL'] is {accel!r}. Write '{X_ACCEL}' or "
-            f"'{X_SENDFILE}', or leave it out."
-        )
     # Each storage of a mirror has a root of its own.
     suffix = "" if alias == DEFAULT_ALIAS else f".{alias}"
     return quote(f"{get_conf().media_prefix}{get_owner().uid}{suffix}/{name}")

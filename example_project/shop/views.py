@@ -57,6 +57,12 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@cache_control(no_cache=True)
+def favicon(request: HttpRequest) -> HttpResponse:
+    return render(request, "shop/favicon.svg", content_type="image/svg+xml")
+
+
+@require_safe
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_object_or_404(Category.objects.prefetch_related("texts"), slug=slug)
     products = found.products.with_texts()

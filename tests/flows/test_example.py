@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -96,7 +95,7 @@ def example(tmp_path_factory) -> Iterator[Example]:
         wait_until(lambda: answers(served, server), SECONDS_TO_START)
         yield served
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         try:
             server.wait(timeout=10)
         except subprocess.TimeoutExpired:

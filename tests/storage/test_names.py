@@ -12,7 +12,9 @@ def test_honest_names_pass_unchanged(name):
     assert check_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", ".", "./", "././.", "a/..", "..", "../a", "a/../b"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "./", "././.", "a/..", "..", "../a", "a/../b"]
+)
 def test_names_that_are_empty_or_climb_are_refused(name):
     with pytest.raises(SuspiciousFileOperation, match="does not lead to a file below"):
         check_name(name)
@@ -43,8 +45,8 @@ def test_the_message_says_what_to_do_and_shows_at_most_80_characters():
         check_name("../" + "x" * 1000)
 
     assert str(caught.value) == (
-        f"The name '../{'x' * 77}...' does not lead to a file below the storage's root. "
-        "Use a relative name without '..'."
+        f"The name '../{'x' * 77}...' does not lead to a file below the storage's "
+        "root. Use a relative name without '..'."
     )
 
 

@@ -21,13 +21,13 @@ class SqliteDatabase:
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the file and the directories above it."""
         path = Path(config["NAME"])
+        if path.exists():
+            raise MirrorExists(
+                f"The file '{path}' is there already. Remove it, or name another one."
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o640, exist_ok=False)
-        except FileExistsError:
-            raise MirrorExists(
-                f"The file '{path}' is there already. Remove it, or name another one."
-            ) from None
         except OSError as error:
             raise OperationFailed(
                 f"The database file '{path}' cannot be made: {error.strerror}. "

@@ -1,0 +1,366 @@
+"""How a definition is read: every key has a reader, every mistake its sentence."""
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from django_mirrors import _compat
+from django_mirrors.exceptions import InvalidHost, InvalidMirror
+from django_mirrors.hosts import parse_authority, parse_pattern
+
+__all__ = [
+    "CACHE",
+    "DATABASE",
+    "DEFINITION_KEYS",
+    "EMPTY",
+    "MAIL",
+    "ORIGINAL_NAME",
+    "SERVICES",
+    "SESSIONS",
+    "STATES",
+    "STORAGE",
+    "State",
+    "check_name",
+    "find_close",
+    "read_definition",
+]
+
+ORIGINAL_NAME = "original"
+DATABASE, STORAGE, CACHE, SESSIONS, MAIL = SERVICES = (
+    "DATABASE",
+    "STORAGE",
+    "CACHE",
+    "SESSIONS",
+    "MAIL",
+)
+# Keys of a definition that hold a service of the mirror's own.
+_SERVICE_KEYS = (*((name, name) for name in SERVICES), ("STORAGES", STORAGE))
+# One value for all that say nothing: most mirrors leave most keys out.
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
+# "default" always means the current mirror; the other one has its own class of alias.
+_RESERVED = frozenset({"default", ORIGINAL_NAME})
+_LABEL_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,62}")
+_SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
+# Settings with a key of their own in a definition, and those that need none.
+_REPLACED: Mapping[str, str] = {
+    "ALLOWED_HOSTS": "List the hosts in 'HOSTS'.",
+    "CACHES": "Write 'CACHE'.",
+    "CSRF_TRUSTED_ORIGINS": "Write 'TRUSTED_ORIGINS'.",
+    "DATABASES": "Write 'DATABASE'.",
+    "DEFAULT_FILE_STORAGE": "Write 'STORAGE'.",
+    "MEDIA_ROOT": "Write 'STORAGE'.",
+    "MEDIA_URL": "Write 'STORAGE', with '?base_url=' if needed.",
+    "MIRRORS": "It describes the fleet, not a mirror. Remove it from 'SETTINGS'.",
+    "MIRRORS_OPTIONS": "It is for the whole fleet. Remove it from 'SETTINGS'.",
+    "ROOT_URLCONF": "Write 'URLCONF'.",
+    "SECRET_KEY": "Remove it: each mirror has a key of its own, derived from it.",
+    "STORAGES": "Write 'STORAGES' beside 'SETTINGS', not in it.",
+}
+
+
+class State:
+    """The states of a mirror."""
+
+    PROVISIONING = "provisioning"
+    ACTIVE = "active"
+    MAINTENANCE = "maintenance"
+    SUSPENDED = "suspended"
+    ARCHIVED = "archived"
+    FAILED = "failed"
+
+
+STATES = (
+    State.PROVISIONING,
+    State.ACTIVE,
+    State.MAINTENANCE,
+    State.SUSPENDED,
+    State.ARCHIVED,
+    State.FAILED,
+)
+
+
+def read_definition(
+    definition: Mapping[str, Any], place: str, problems: list[str]
+) -> dict[str, Any]:
+    """Return the attributes of a `Mirror` that `definition` gives.
+
+    Adds every mistake to `problems`, each naming its place and saying what to do.
+    """
+    values: dict[str, Any] = {}
+    for key, value in definition.items():
+        reader = _READERS.get(key)
+        if reader is None:
+            hint = find_close(key, DEFINITION_KEYS)
+            problems.append(f"{place} has the unknown key {key!r}. {hint}")
+            continue
+        try:
+            values[reader[0]] = reader[1](value)
+        except InvalidMirror as error:
+            # A reader knows the value only: its sentences go on from the place.
+            where = f"{place}[{key!r}]"
+            problems.extend(f"{where}{problem}" for problem in error.problems)
+    if "STORAGE" in definition and "STORAGES" in definition:
+        problems.append(f"{place} has 'STORAGE' and 'STORAGES'. Use one of them.")
+    if "shares" in values:
+        problems += _find_doubled(values["shares"], definition, place)
+    return values
+
+
+def check_name(name: Any, place: str = "") -> str:
+    """Return `name` if a mirror may have it, else raise `InvalidMirror`."""
+    if isinstance(name, str) and _NAME.fullmatch(name) and name not in _RESERVED:
+        return name
+    prefix = f"{place}: " if place else ""
+    if name in _RESERVED:
+        raise InvalidMirror(
+            f"{prefix}The name {name!r} is reserved. Choose another one."
+        )
+    raise InvalidMirror(
+        f"{prefix}{name!r} is not a mirror's name. Use 1 to 48 lower-case "
+        "letters, digits and hyphens, beginning with a letter."
+    )
+
+
+def find_close(name: object, known: tuple[str, ...]) -> str:
+    """Return what to do about the unknown key `name`."""
+    close = get_close_matches(str(name).upper(), known, n=1, cutoff=0.6)
+    return (
+        f"Did you mean '{close[0]}'?" if close else f"Use one of: {', '.join(known)}."
+    )
+
+
+def _find_doubled(
+    shares: Mapping[str, str], definition: Mapping[str, Any], place: str
+) -> list[str]:
+    return [
+        f"{place} has '{key}' and shares the {service} of '{shares[service]}'. "
+        "Remove one of the two."
+        for key, service in _SERVICE_KEYS
+        if key in definition and service in shares
+    ]
+
+
+def _refuse(*problems: str) -> InvalidMirror:
+    return InvalidMirror(*problems)
+
+
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise _refuse(" is not a text. Write a string of one line.")
+    return value
+
+
+def _read_urlconf(value: Any) -> str:
+    text = _read_text(value)
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise _refuse(
+            f" is {text!r}, which is not a dotted path. Write 'project.urls'."
+        )
+    return text
+
+
+def _read_hosts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise _refuse(" is not a list. Write ['shop.example'].")
+    if not value:
+        raise _refuse(" is empty. Add at least one name.")
+    problems: list[str] = []
+    hosts: list[str] = []
+    for item in value:
+        try:
+            host = parse_pattern(item)
+        except InvalidHost as error:
+            problems.append(f": {error}")
+            continue
+        if host in hosts:
+            problems.append(f" has the host '{host}' twice. Remove one.")
+        hosts.append(host)
+    if problems:
+        raise _refuse(*problems)
+    return tuple(hosts)
+
+
+def _read_dsn(value: Any) -> str | Mapping[str, Any]:
+    if isinstance(value, str) and ":" in value:
+        return value
+    if isinstance(value, Mapping) and value:
+        return MappingProxyType(dict(value))
+    raise _refuse(" is neither a URL nor a dictionary. Write 'scheme://...'.")
+
+
+def _read_database(value: Any) -> str | Mapping[str, Any]:
+    dsn = _read_dsn(value)
+    if isinstance(dsn, str):
+        return dsn
+    if not dsn.get("ENGINE"):
+        raise _refuse(" has no 'ENGINE'. Add it, as in DATABASES.")
+    if "ATOMIC_REQUESTS" in dsn:
+        raise _refuse(
+            " has 'ATOMIC_REQUESTS'. Set it in DATABASES['default'] only: it then "
+            "holds for the current mirror of each request."
+        )
+    return dsn
+
+
+def _read_storage(value: Any) -> Mapping[str, Any]:
+    return MappingProxyType({"default": _read_backend(value)})
+
+
+def _read_storages(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        raise _refuse(" is not a dictionary of aliases. Write {'default': '...'}.")
+    read, problems = {}, []
+    for alias, item in value.items():
+        try:
+            read[alias] = _read_backend(item)
+        except InvalidMirror as error:
+            problems += [f"[{alias!r}]{problem}" for problem in error.problems]
+    if problems:
+        raise _refuse(*problems)
+    return MappingProxyType(read)
+
+
+def _read_backend(value: Any) -> str | Mapping[str, Any]:
+    dsn = _read_dsn(value)
+    if not isinstance(dsn, str) and not dsn.get("BACKEND"):
+        raise _refuse(" has no 'BACKEND'. Add its dotted path.")
+    return dsn
+
+
+def _read_mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _refuse(" is not a dictionary. Write {'KEY': value}.")
+    problems = [
+        f" has the key {key!r}. Write keys as strings."
+        for key in value
+        if not isinstance(key, str)
+    ]
+    if problems:
+        raise _refuse(*problems)
+    return MappingProxyType(dict(value)) if value else EMPTY
+
+
+def _read_shares(value: Any) -> Mapping[str, str]:
+    shares = _read_mapping(value)
+    problems = []
+    for service, owner in shares.items():
+        if service not in SERVICES:
+            hint = find_close(service, SERVICES)
+            problems.append(f" has the unknown service {service!r}. {hint}")
+        if owner == ORIGINAL_NAME:
+            continue
+        try:
+            check_name(owner)
+        except InvalidMirror as error:
+            problems += [f"[{service!r}]: {problem}" for problem in error.problems]
+    if problems:
+        raise _refuse(*problems)
+    return shares
+
+
+def _read_settings(value: Any) -> Mapping[str, Any]:
+    settings = _read_mapping(value)
+    problems = []
+    for name in settings:
+        if not _SETTING.fullmatch(name):
+            problems.append(f": {name!r} is not a setting. Use upper case.")
+        elif name in _REPLACED or not _compat.can_vary(name):
+            problems.append(
+                f": the setting '{name}' cannot vary by mirror{_explain(name)}"
+            )
+    if problems:
+        raise _refuse(*problems)
+    return settings
+
+
+def _explain(name: str) -> str:
+    if name.startswith(("EMAIL_", "MAIL")):
+        return ". Write 'MAIL' beside 'SETTINGS'."
+    if name in _REPLACED:
+        return f". {_REPLACED[name]}"
+    return ", since Django reads it once for the whole process. Remove it."
+
+
+def _read_labels(value: Any) -> Mapping[str, str]:
+    labels = _read_mapping(value)
+    problems = [
+        f": {key!r} is not a label's key. Begin with a letter, then letters, digits "
+        "and '_./-', at most 63."
+        for key in labels
+        if not _LABEL_KEY.fullmatch(key)
+    ]
+    problems += [
+        f"[{key!r}] is not a text. Write a string."
+        for key, item in labels.items()
+        if not isinstance(item, str)
+    ]
+    if problems:
+        raise _refuse(*problems)
+    return labels
+
+
+def _read_state(value: Any) -> str:
+    if value not in STATES:
+        raise _refuse(
+            f" is {value!r}, which is not a state. Use one of: {', '.join(STATES)}."
+        )
+    return str(value)
+
+
+def _read_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _refuse(" is neither True nor False. Write one of them.")
+    return value
+
+
+def _read_origins(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise _refuse(" is not a list. Write ['https://app.example'].")
+    problems = [
+        f": {item!r} is not an origin. Write 'https://app.example'."
+        for item in value
+        if not _is_origin(item)
+    ]
+    if problems:
+        raise _refuse(*problems)
+    return tuple(value)
+
+
+def _is_origin(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        parse_authority(parts.netloc)
+    except ValueError:
+        return False
+    netloc = parts.netloc.lower()
+    return value in {f"http://{netloc}", f"https://{netloc}"}
+
+
+_READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "NAME": ("display_name", _read_text),
+    "HOSTS": ("hosts", _read_hosts),
+    "DATABASE": ("database", _read_database),
+    "SCHEMA": ("schema", _read_text),
+    "REPLICA": ("replica", _read_database),
+    "STORAGE": ("storages", _read_storage),
+    "STORAGES": ("storages", _read_storages),
+    "CACHE": ("cache", _read_backend),
+    "MAIL": ("mail", _read_backend),
+    "SHARES": ("shares", _read_shares),
+    "SETTINGS": ("settings", _read_settings),
+    "URLCONF": ("urlconf", _read_urlconf),
+    "LABELS": ("labels", _read_labels),
+    "RESOURCES": ("resources", _read_mapping),
+    "BILLING": ("billing", _read_mapping),
+    "STATE": ("state", _read_state),
+    "REDIRECT_ALIASES": ("redirect_aliases", _read_flag),
+    "TRUSTED_ORIGINS": ("trusted_origins", _read_origins),
+}
+DEFINITION_KEYS = tuple(_READERS)
