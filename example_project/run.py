@@ -163,6 +163,7 @@ def prepare() -> None:
                 say(f"Adding the mirror '{name}'")
                 call("mirror_add", name)
         call("mirror_rollout", "--all")
+        say("Looking whether each shop has its goods")
         call("mirror_run", *settings.MIRRORS, "--", "seed")
 
 

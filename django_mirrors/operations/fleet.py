@@ -16,7 +16,13 @@ from django_mirrors.exceptions import (
     OperationFailed,
     UnknownMirror,
 )
-from django_mirrors.mirror import ORIGINAL_NAME, Mirror, State, check_name, fill_defaults
+from django_mirrors.mirror import (
+    ORIGINAL_NAME,
+    Mirror,
+    State,
+    check_name,
+    fill_defaults,
+)
 from django_mirrors.models import LockRecord, MirrorRecord
 from django_mirrors.registry import mirrors
 from django_mirrors.registry.snapshot import build_snapshot
@@ -230,9 +236,11 @@ def _check_services(mirror: Mirror) -> None:
             )
         )
     for alias, value in mirror.storages.items():
-        check(lambda value=value, alias=alias: build_storage(  # type: ignore[misc]
-            value, place=f"{place} STORAGE '{alias}'"
-        ))
+        check(
+            lambda value=value, alias=alias: build_storage(  # type: ignore[misc]
+                value, place=f"{place} STORAGE '{alias}'"
+            )
+        )
     if cache is not None:
         check(lambda: build_cache(cache, place=f"{place} CACHE"))
     if mail is not None:

@@ -32,8 +32,10 @@ class Lock:
     def renew(self) -> None:
         """Extend the lease. Raises `OperationLocked` if another one holds the lock now."""
         with use_original():
-            renewed = _find(self.name).filter(fence=self.fence).update(
-                expires=timezone.now() + _LEASE
+            renewed = (
+                _find(self.name)
+                .filter(fence=self.fence)
+                .update(expires=timezone.now() + _LEASE)
             )
         if not renewed:
             raise OperationLocked(

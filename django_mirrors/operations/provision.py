@@ -147,7 +147,12 @@ def create_database(work: Provisioning) -> None:
     config = connections.settings[work.mirror.alias]
     backend = get_database_backend(config)
     if not backend.exists(config):
-        backend.create(config)
+        try:
+            backend.create(config)
+        except OperationFailed:
+            # Nothing was made, so that the address may still be corrected.
+            _record(work.mirror, step="")
+            raise
         return
     # It was not there when this step was recorded. Nobody else may have filled it.
     marker = _find_marker(work.mirror)
@@ -214,9 +219,7 @@ def update_site(work: Provisioning) -> None:
 def create_superuser(work: Provisioning) -> None:
     """Make the superuser, with the password of $DJANGO_SUPERUSER_PASSWORD or none."""
     model: Any = get_user_model()
-    if model._default_manager.filter(
-        **{model.USERNAME_FIELD: work.superuser}
-    ).exists():
+    if model._default_manager.filter(**{model.USERNAME_FIELD: work.superuser}).exists():
         return
     values = {
         name: os.environ.get(f"DJANGO_SUPERUSER_{name.upper()}", "")

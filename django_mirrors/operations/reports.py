@@ -20,7 +20,9 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan for machines."""
-        plan = [{"mirror": name, "steps": list(steps)} for name, steps in self.steps.items()]
+        plan = [
+            {"mirror": name, "steps": list(steps)} for name, steps in self.steps.items()
+        ]
         return {"operation": self.operation, "plan": plan}
 
 

@@ -23,7 +23,8 @@ _ENDED = frozenset({State.ARCHIVED})
 def plan_rollout(mirrors: Iterable[Mirror]) -> Plan:
     """Return what `roll_out` would do in each mirror; change nothing."""
     return Plan(
-        operation="rollout", steps={mirror.name: _list_steps(mirror) for mirror in mirrors}
+        operation="rollout",
+        steps={mirror.name: _list_steps(mirror) for mirror in mirrors},
     )
 
 

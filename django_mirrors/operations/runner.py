@@ -29,8 +29,7 @@ _TICK_SECONDS = 10
 
 # A step returns its outcome and one line about it.
 Step = Callable[[Mirror], tuple[str, str]]
-On_TICK_SECONDS = 10
-Step = Callable[[StepResult], None]
+OnStep = Callable[[StepResult], None]
 
 
 def run_steps(

@@ -107,18 +107,33 @@ def main() -> None:
         mirrored = Worker(target="mirrors", **common)
         for view, face in (("plain", "wsgi"), ("plain-async", "asgi")):
             title = f"{face}, no query, {size} mirrors, all asked"
-            compare(title, bare, mirrored, rounds=options.rounds, count=3000, view=view, face=face)
+            compare(
+                title,
+                bare,
+                mirrored,
+                rounds=options.rounds,
+                count=3000,
+                view=view,
+                face=face,
+            )
         bare.close()
         mirrored.close()
     databases = build_databases()
     try:
         for size in sizes:
-            common = {"mirrors": size, "databases": databases, "age": 600, "asked": DATABASES}
+            common = {
+                "mirrors": size,
+                "databases": databases,
+                "age": 600,
+                "asked": DATABASES,
+            }
             bare = Worker(target="bare", **common)
             mirrored = Worker(target="mirrors", **common)
             for view in ("query", "atomic"):
                 title = f"wsgi, {view}, PostgreSQL, {size} mirrors, {DATABASES} asked"
-                compare(title, bare, mirrored, rounds=options.rounds, count=1000, view=view)
+                compare(
+                    title, bare, mirrored, rounds=options.rounds, count=1000, view=view
+                )
             bare.close()
             mirrored.close()
     finally:

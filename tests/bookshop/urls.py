@@ -11,6 +11,9 @@ urlpatterns = [
     path("count/", views.count_raw),
     path("stream/", views.stream),
     path("stream-async/", views.stream_async),
+    path("buy/", views.buy),
+    path("find-or-make/", views.find_or_make),
+    path("break-off/", views.break_off),
     path("visit/", views.visit),
     path("where/", views.where, name="where"),
 ]

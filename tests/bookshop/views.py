@@ -54,3 +54,26 @@ def visit(request: HttpRequest) -> JsonResponse:
 
 def where(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.build_absolute_uri())
+
+
+def buy(request: HttpRequest) -> JsonResponse:
+    """Lower the stock under a row lock, and count what was committed."""
+    done: list[str] = []
+    with transaction.atomic():
+        book = Book.objects.select_for_update().get(pk=request.GET["pk"])
+        book.stock -= 1
+        book.save()
+        transaction.on_commit(lambda: done.append(Book.objects.get(pk=book.pk).title))
+        before = len(done)
+    return JsonResponse({"stock": book.stock, "before": before, "done": done})
+
+
+def find_or_make(request: HttpRequest) -> JsonResponse:
+    book, made = Book.objects.get_or_create(title=request.GET["title"])
+    return JsonResponse({"pk": book.pk, "made": made})
+
+
+def break_off(request: HttpRequest) -> JsonResponse:
+    """Write and fail; ATOMIC_REQUESTS alone undoes the write."""
+    Book.objects.create(title=request.GET["title"])
+    raise ValueError(request.GET["title"])

@@ -75,7 +75,10 @@ def test_dry_run_makes_nothing(defaults, database_of):
         (("mirror_add", "default"), "'default' is reserved"),
         (("mirror_add", "books", "--host", "a b"), "Host 'a b' is not valid"),
         (("mirror_add", "books", "--host", "a:80"), "has a port"),
-        (("mirror_add", "books", "--database", "nosuch://x"), "unknown scheme 'nosuch'"),
+        (
+            ("mirror_add", "books", "--database", "nosuch://x"),
+            "unknown scheme 'nosuch'",
+        ),
         (("mirror_add", "books", "--storage", "ftp://x"), "unknown scheme 'ftp'"),
         (("mirror_add", "books", "--share", "DATABASE=nobody"), "does not exist"),
         (("mirror_add", "books", "--share", "WHAT=films"), "unknown service 'WHAT'"),
@@ -179,7 +182,9 @@ def test_run_acts_on_the_mirror_only(two):
 
 
 def test_run_refuses_the_fleets_own_commands(two):
-    assert "chooses its mirrors itself" in str(fail("mirror_run", "books", "--", "mirror_list"))
+    assert "chooses its mirrors itself" in str(
+        fail("mirror_run", "books", "--", "mirror_list")
+    )
 
 
 def test_change_is_shown_and_live(two):
@@ -215,10 +220,22 @@ def test_wrong_change_is_explained(two, option, value, message):
 
 
 def test_state_is_set_and_explained(two):
-    run("mirror_state", "books", "maintenance", "--reason", "Moving", "--retry-after", "30")
+    run(
+        "mirror_state",
+        "books",
+        "maintenance",
+        "--reason",
+        "Moving",
+        "--retry-after",
+        "30",
+    )
 
     mirror = mirrors["books"]
-    assert (mirror.state, mirror.reason, mirror.retry_after) == ("maintenance", "Moving", 30)
+    assert (mirror.state, mirror.reason, mirror.retry_after) == (
+        "maintenance",
+        "Moving",
+        30,
+    )
 
 
 def test_status_as_json_lists_what_is_missing(two):

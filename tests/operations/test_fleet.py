@@ -5,7 +5,12 @@ import pytest
 from django_mirrors import mirrors, use_mirror
 from django_mirrors.exceptions import InvalidMirror, OperationFailed, UnknownMirror
 from django_mirrors.models import MirrorRecord
-from django_mirrors.operations import add_mirror, change_mirror, check_mirrors, set_state
+from django_mirrors.operations import (
+    add_mirror,
+    change_mirror,
+    check_mirrors,
+    set_state,
+)
 
 pytestmark = pytest.mark.django_db
 

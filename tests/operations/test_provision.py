@@ -127,7 +127,9 @@ def test_active_mirror_cannot_be_added_again(defaults):
 
 
 @pytest.mark.parametrize("step", [step.name for step in provision_module._STEPS])
-def test_adding_continues_after_a_stop_in_any_step(defaults, settings, monkeypatch, step):
+def test_adding_continues_after_a_stop_in_any_step(
+    defaults, settings, monkeypatch, step
+):
     settings.MIRRORS_OPTIONS = {
         **settings.MIRRORS_OPTIONS,
         "HOOKS": {"PROVISIONED": "tests.operations.test_provision.count_call"},
@@ -225,4 +227,3 @@ def test_declared_mirror_is_added_by_its_name(defaults, settings, tmp_path):
 
     assert mirrors["music"].state == "active"
     assert mirrors["music"].source == "settings"
-

@@ -57,7 +57,9 @@ def test_failure_in_one_mirror_hides_no_other(two, defaults):
 
 def test_no_mirror_is_begun_after_too_many_failures(two, defaults):
     connections["books"].close()
-    (defaults / "databases" / "books.sqlite3").write_bytes(b"this is no database " * 100)
+    (defaults / "databases" / "books.sqlite3").write_bytes(
+        b"this is no database " * 100
+    )
 
     report = roll_out(mirrors.select(), max_failures=1)
 

@@ -52,7 +52,9 @@ class FleetCommand(BaseCommand):
         """Print one JSON document."""
         self.stdout.write(json.dumps(value, indent=2, default=str))
 
-    def print_table(self, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    def print_table(
+        self, titles: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> None:
         """Print aligned columns."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in titles:
@@ -88,7 +90,12 @@ class FleetCommand(BaseCommand):
             self.print_json(report.as_json())
         else:
             rows = [
-                (item.mirror, item.outcome, f"{item.seconds:.2f} s", item.error or item.detail)
+                (
+                    item.mirror,
+                    item.outcome,
+                    f"{item.seconds:.2f} s",
+                    item.error or item.detail,
+                )
                 for item in report.results
             ]
             self.print_table(("MIRROR", "OUTCOME", "TIME", "DETAIL"), rows)
@@ -136,7 +143,9 @@ class SelectionCommand(FleetCommand):
         parser.add_argument("names", nargs="*", metavar="NAME", help="Mirrors by name.")
         add_selection(parser)
 
-    def select(self, options: dict[str, Any], *, default_all: bool = False) -> tuple[Mirror, ...]:
+    def select(
+        self, options: dict[str, Any], *, default_all: bool = False
+    ) -> tuple[Mirror, ...]:
         """Return the mirrors that were asked for; never silently none or all."""
         names: list[str] = options["names"]
         labels, states = dict(options["label"] or ()), tuple(options["state"] or ())
@@ -148,7 +157,10 @@ class SelectionCommand(FleetCommand):
                 returncode=BAD_USAGE,
             )
         chosen = mirrors.select(
-            *names, labels=labels, states=states, exclude=tuple(options["exclude"] or ())
+            *names,
+            labels=labels,
+            states=states,
+            exclude=tuple(options["exclude"] or ()),
         )
         if not chosen and not (default_all and not (names or labels or states)):
             raise CommandError("The selection matches no mirror.", returncode=BAD_USAGE)

@@ -24,10 +24,14 @@ class Command(FleetCommand):
         """Add the definition."""
         super().add_arguments(parser)
         parser.add_argument("name", metavar="NAME")
-        parser.add_argument("--host", action="append", metavar="HOST", help="The first is primary.")
+        parser.add_argument(
+            "--host", action="append", metavar="HOST", help="The first is primary."
+        )
         parser.add_argument("--database", metavar="URL")
         parser.add_argument("--storage", metavar="DSN")
-        parser.add_argument("--share", action="append", type=parse_pair, metavar="SERVICE=MIRROR")
+        parser.add_argument(
+            "--share", action="append", type=parse_pair, metavar="SERVICE=MIRROR"
+        )
         parser.add_argument("--label", action="append", type=parse_pair, metavar="K=V")
         parser.add_argument("--set", action="append", type=parse_setting, metavar="S=V")
         parser.add_argument("--title", metavar="TEXT", help="The name shown to people.")

@@ -19,20 +19,30 @@ from django_mirrors.operations import change_mirror
 class Command(FleetCommand):
     """Change hosts, labels, settings or credentials; live everywhere in two seconds."""
 
-    help = "Change a mirror. Every process follows within two seconds, without a restart."
+    help = (
+        "Change a mirror. Every process follows within two seconds, without a restart."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add what can be changed."""
         super().add_arguments(parser)
         parser.add_argument("mirror", metavar="NAME")
         parser.add_argument("--add-host", action="append", default=[], metavar="HOST")
-        parser.add_argument("--remove-host", action="append", default=[], metavar="HOST")
+        parser.add_argument(
+            "--remove-host", action="append", default=[], metavar="HOST"
+        )
         parser.add_argument("--primary-host", metavar="HOST")
-        parser.add_argument("--label", action="append", default=[], type=parse_pair, metavar="K=V")
+        parser.add_argument(
+            "--label", action="append", default=[], type=parse_pair, metavar="K=V"
+        )
         parser.add_argument("--unlabel", action="append", default=[], metavar="K")
-        parser.add_argument("--set", action="append", default=[], type=parse_setting, metavar="S=V")
+        parser.add_argument(
+            "--set", action="append", default=[], type=parse_setting, metavar="S=V"
+        )
         parser.add_argument("--unset", action="append", default=[], metavar="S")
-        parser.add_argument("--database", metavar="URL", help="Where the same data is reached now.")
+        parser.add_argument(
+            "--database", metavar="URL", help="Where the same data is reached now."
+        )
         parser.add_argument("--storage", metavar="DSN")
         parser.add_argument("--name", metavar="TEXT", help="The name shown to people.")
         parser.add_argument("--dry-run", action="store_true")

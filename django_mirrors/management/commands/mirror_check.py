@@ -11,7 +11,9 @@ from django_mirrors.operations import check_mirrors
 class Command(SelectionCommand):
     """Say which service of which mirror does not work, and why."""
 
-    help = "Connect to every service of the selected mirrors; say what is wrong and where."
+    help = (
+        "Connect to every service of the selected mirrors; say what is wrong and where."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the number of jobs."""

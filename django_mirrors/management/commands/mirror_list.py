@@ -17,7 +17,9 @@ class Command(SelectionCommand):
             self.print_json([describe_mirror(mirror) for mirror in chosen])
             return
         if not chosen:
-            self.stdout.write("There are no mirrors yet. Add one with 'mirror_add NAME'.")
+            self.stdout.write(
+                "There are no mirrors yet. Add one with 'mirror_add NAME'."
+            )
             return
         self.print_table(
             ("NAME", "STATE", "HOSTS", "SHARES", "LABELS", "SOURCE"),
@@ -26,8 +28,10 @@ class Command(SelectionCommand):
                     mirror.name,
                     mirror.state,
                     " ".join(mirror.hosts),
-                    " ".join(f"{key}={name}" for key, name in mirror.shares.items()) or "-",
-                    " ".join(f"{key}={item}" for key, item in mirror.labels.items()) or "-",
+                    " ".join(f"{key}={name}" for key, name in mirror.shares.items())
+                    or "-",
+                    " ".join(f"{key}={item}" for key, item in mirror.labels.items())
+                    or "-",
                     mirror.source,
                 )
                 for mirror in chosen

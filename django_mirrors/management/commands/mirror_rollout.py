@@ -21,7 +21,9 @@ class Command(SelectionCommand):
         """Add how to go about it."""
         super().add_arguments(parser)
         add_jobs(parser)
-        parser.add_argument("--plan", action="store_true", help="Print what would be done.")
+        parser.add_argument(
+            "--plan", action="store_true", help="Print what would be done."
+        )
         parser.add_argument("--max-failures", type=parse_count, metavar="N")
         parser.add_argument("--with-original", action="store_true")
 

@@ -34,7 +34,9 @@ class Command(SelectionCommand):
 
     help = "Run a command in mirrors: mirror_run NAME... -- COMMAND ARGS..."
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
         """Return the parser of this command."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         # BaseCommand offers no way to name the class.

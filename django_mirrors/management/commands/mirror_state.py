@@ -25,8 +25,12 @@ class Command(FleetCommand):
         parser.add_argument(
             "state", choices=(State.ACTIVE, State.MAINTENANCE, State.SUSPENDED)
         )
-        parser.add_argument("--reason", default="", metavar="TEXT", help="Shown to visitors.")
-        parser.add_argument("--retry-after", type=parse_count, default=0, metavar="SECONDS")
+        parser.add_argument(
+            "--reason", default="", metavar="TEXT", help="Shown to visitors."
+        )
+        parser.add_argument(
+            "--retry-after", type=parse_count, default=0, metavar="SECONDS"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Set the state."""

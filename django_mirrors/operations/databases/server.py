@@ -54,7 +54,9 @@ class ServerDatabase:
     @contextmanager
     def _connect(self, config: Mapping[str, Any]) -> Iterator[Any]:
         backend = load_backend(config["ENGINE"])
-        options = {key: item for key, item in config["OPTIONS"].items() if key != "pool"}
+        options = {
+            key: item for key, item in config["OPTIONS"].items() if key != "pool"
+        }
         own = {**config, "NAME": self.maintenance_name, "OPTIONS": options}
         connection = backend.DatabaseWrapper(own, alias=NO_DB_ALIAS)
         try:
@@ -76,18 +78,14 @@ class PostgresqlDatabase(ServerDatabase):
 
     maintenance_name = "postgres"
     exists_sql = "SELECT 1 FROM pg_database WHERE datname = %s"
-    size_sql = (
-        "SELECT pg_database_size(datname) FROM pg_database WHERE datname = %s"
-    )
+    size_sql = "SELECT pg_database_size(datname) FROM pg_database WHERE datname = %s"
 
 
 class MysqlDatabase(ServerDatabase):
     """A database of a MySQL or MariaDB server."""
 
     maintenance_name = ""
-    exists_sql = (
-        "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
-    )
+    exists_sql = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
     size_sql = (
         "SELECT SUM(data_length + index_length) FROM information_schema.tables "
         "WHERE table_schema = %s"
