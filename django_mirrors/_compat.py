@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from contextlib import AbstractContextManager
+from functools import cache, wraps
 from types import FrameType, ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,14 +11,19 @@ from zoneinfo import ZoneInfo
 
 from django import conf
 from django.conf import LazySettings, UserSettingsHolder, global_settings
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
+from django.contrib.sessions.backends.signed_cookies import (
+    SessionStore as SignedCookieStore,
+)
 from django.core.management import ManagementUtility
 from django.core.signals import setting_changed
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from django.utils.connection import ConnectionProxy
+from django.utils.crypto import get_random_string
 from django.utils.translation import trans_real
 
 # What a lookup returns for nothing, where None is a value.
@@ -47,10 +53,26 @@ def count_atomic_blocks(alias: str) -> int:
     return 0 if connection is None else len(connection.atomic_blocks)
 
 
-def abort_transaction(alias: str) -> None:
-    """Roll back what is open in this thread's connection to `alias`, by closing it."""
+def abort_transaction(alias: str, *, depth: int) -> None:
+    """Drop the atomic blocks of this thread's connection to `alias` beyond `depth`.
+
+    Their transaction is rolled back: now if it began in them, else at its end.
+    """
     connection = find_open_connection(alias)
-    if connection is not None:
+    if connection is None:
+        return
+    excess = len(connection.atomic_blocks) - depth
+    del connection.atomic_blocks[depth:]
+    if depth:
+        del connection.savepoint_ids[-excess:]
+        connection.needs_rollback = True
+        return
+    connection.savepoint_ids.clear()
+    connection.in_atomic_block = connection.needs_rollback = False
+    try:
+        connection.rollback()
+        connection.set_autocommit(True)
+    except DatabaseError:
         connection.close()
 
 
@@ -164,20 +186,32 @@ class _OverlaidSettings(LazySettings):
             wrapped = self.__dict__["_wrapped"]
             if not hasattr(wrapped, "MAILERS"):
                 return getattr(wrapped, name)
-        return super().__getattr__(name)
+        value = super().__getattr__(name)
+        if name == "SECRET_KEY":
+            value = self.__dict__[name] = _build_key(value)
+        elif name == "SECRET_KEY_FALLBACKS":
+            value = self.__dict__[name] = [_build_key(item) for item in value]
+        return value
 
 
-def overlay_settings(find: Callable[[str], Any]) -> None:
-    """Let `find` give the value of a setting at each use, or `MISSING`."""
-    global _find_overlaid
+def overlay_settings(
+    find: Callable[[str], Any], build_key: Callable[[str], str]
+) -> None:
+    """Let `find` give the value of a setting at each use, or `MISSING`.
+
+    `build_key` makes the value of SECRET_KEY and of each of its fallbacks.
+    """
+    global _find_overlaid, _build_key
     from django.conf import settings  # noqa: PLC0415, TID251 - the object is changed
 
-    _find_overlaid = find
+    _find_overlaid, _build_key = find, build_key
     # LazyObject forwards the plain assignment to the object it wraps.
     object.__dict__["__class__"].__set__(settings, _OverlaidSettings)
     for name in [name for name in settings.__dict__ if can_vary(name)]:
         if name.isupper():
             del settings.__dict__[name]
+    for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS"):
+        settings.__dict__.pop(name, None)
 
 
 def is_overridden(name: str) -> bool:
@@ -192,6 +226,7 @@ def _find_nothing(name: str) -> Any:
 
 
 _find_overlaid: Callable[[str], Any] = _find_nothing
+_build_key: Callable[[str], str] = str
 
 
 def _is_overridden(settings: LazySettings, name: str) -> bool:
@@ -275,3 +310,67 @@ def bind_closers(
 ) -> None:
     """Replace what `response.close()` will call by what `bind` makes of it."""
     response._resource_closers = [bind(item) for item in response._resource_closers]  # type: ignore[attr-defined]
+
+
+def bind_session_keys(
+    build: Callable[[str], str], accept: Callable[[str], bool]
+) -> None:
+    """Let every session engine make its keys by `build` and ask `accept` for others.
+
+    SessionBase has no documented place for this. Engines that make keys in a way of
+    their own are left alone, and so is signed_cookies, whose key is the signed session.
+    """
+    validate = SessionBase._validate_session_key  # type: ignore[attr-defined]
+
+    def get_new_session_key(self: SessionBase) -> str:
+        while True:
+            key = build(get_random_string(32, VALID_KEY_CHARS))
+            if not self.exists(key):
+                return key
+
+    async def aget_new_session_key(self: SessionBase) -> str:
+        while True:
+            key = build(get_random_string(32, VALID_KEY_CHARS))
+            if not await self.aexists(key):
+                return key
+
+    def validate_session_key(self: SessionBase, key: str | None) -> bool:
+        if not validate(self, key):
+            return False
+        kind = type(self)
+        is_own = kind._get_new_session_key is get_new_session_key  # type: ignore[attr-defined]
+        if not is_own or isinstance(self, SignedCookieStore):
+            return True
+        return accept(str(key))
+
+    SessionBase._get_new_session_key = get_new_session_key  # type: ignore[attr-defined]
+    SessionBase._aget_new_session_key = aget_new_session_key  # type: ignore[attr-defined]
+    SessionBase._validate_session_key = validate_session_key  # type: ignore[attr-defined]
+
+
+def sign_sessions_in(hold_owner: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Sign what sessions hold inside the block that `hold_owner` returns.
+
+    That is their data, the signed cookie and the hash that binds them to a password.
+    """
+    from django.contrib.auth import base_user  # noqa: PLC0415 - needs the app registry
+
+    for owner, name in (
+        (SessionBase, "encode"),
+        (SessionBase, "decode"),
+        (SignedCookieStore, "load"),
+        (SignedCookieStore, "_get_session_key"),
+        (base_user.AbstractBaseUser, "_get_session_auth_hash"),
+    ):
+        setattr(owner, name, _run_in(hold_owner, getattr(owner, name)))
+
+
+def _run_in(
+    hold: Callable[[], AbstractContextManager[Any]], function: Callable[..., Any]
+) -> Callable[..., Any]:
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with hold():
+            return function(*args, **kwargs)
+
+    return run

@@ -13,7 +13,13 @@ from django_mirrors.db.settings import forget_changed_databases
 from django_mirrors.middleware import find_trusted_origins
 from django_mirrors.overlay import find_overlaid
 from django_mirrors.registry import forget_fleet
+from django_mirrors.sessions import (
+    accept_session_key,
+    build_session_key,
+    hold_sessions_owner,
+)
 from django_mirrors.signals import fleet_changed
+from django_mirrors.signing import MirrorKey
 
 
 class DjangoMirrorsConfig(AppConfig):
@@ -30,7 +36,9 @@ class DjangoMirrorsConfig(AppConfig):
         fleet_changed.connect(
             forget_changed_databases, dispatch_uid="django_mirrors.db"
         )
-        _compat.overlay_settings(find_overlaid)
+        _compat.overlay_settings(find_overlaid, MirrorKey)
+        _compat.bind_session_keys(build_session_key, accept_session_key)
+        _compat.sign_sessions_in(hold_sessions_owner)
         _compat.follow_default_timezone()
         _compat.follow_default_language()
         _compat.follow_trusted_origins(find_trusted_origins)

@@ -126,8 +126,12 @@ class _Block:
         if frame is None or frame.owner is not self:
             return
         _frame.set(frame.previous)
-        if kind is None:
-            _check_atomic(frame)
+        if _end_atomic(frame) and kind is None:
+            raise WrongMirror(
+                f"Mirror '{frame.mirror}' was left inside an atomic block that was "
+                "opened in it. Its transaction was rolled back. End the atomic block "
+                "first."
+            )
 
     async def __aenter__(self) -> Any:
         return self.__enter__()
@@ -298,14 +302,12 @@ def _get_mirror(name: str) -> Mirror:
     return mirrors.original if name == ORIGINAL_NAME else mirrors[name]
 
 
-def _check_atomic(frame: Frame) -> None:
+def _end_atomic(frame: Frame) -> bool:
+    """Roll back what was begun in the block and is open; return whether there was any."""
     mirror = frame.mirror
     if mirror is None or frame.depth is None:
-        return
+        return False
     if _compat.count_atomic_blocks(mirror.alias) <= frame.depth:
-        return
-    _compat.abort_transaction(mirror.alias)
-    raise WrongMirror(
-        f"Mirror '{mirror}' was left inside an atomic block that was opened in it. "
-        "Its transaction was rolled back. End the atomic block first."
-    )
+        return False
+    _compat.abort_transaction(mirror.alias, depth=frame.depth)
+    return True

@@ -21,6 +21,7 @@ POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"
 )
 DATABASES = 4
+_BARE = ("query", "atomic")
 
 
 class Worker:
@@ -55,15 +56,24 @@ class Worker:
 
 
 def compare(
-    title: str, bare: Worker, mirrored: Worker, *, rounds: int, count: int, **how: Any
+    title: str,
+    view: str,
+    bare: Worker,
+    mirrored: Worker,
+    *,
+    rounds: int,
+    count: int,
+    **how: Any,
 ) -> None:
     """Print both sides, the difference and the ratio."""
+    how |= {"count": count}
+    views = {mirrored: view, bare: f"{view}-bare" if view in _BARE else view}
     for worker in (bare, mirrored):
-        worker.ask(count=count, **how)
+        worker.ask(views[worker], **how)
     pairs = []
     for number in range(rounds):
         order = (bare, mirrored) if number % 2 else (mirrored, bare)
-        times = {worker: worker.ask(count=count, **how) for worker in order}
+        times = {worker: worker.ask(views[worker], **how) for worker in order}
         pairs.append((times[bare], times[mirrored]))
     base = median(pair[0] for pair in pairs)
     added = median(pair[1] - pair[0] for pair in pairs)

@@ -32,7 +32,13 @@ def configure(target: str, mirrors: int, databases: list[str], age: int) -> list
         "INSTALLED_APPS": [],
         "MIDDLEWARE": [],
     }
-    hosts = ["h0.example.com"]
+    # Bare Django asks the same databases in turn, by aliases known from the start.
+    hosts = [f"h{number}.example.com" for number in range(len(databases))]
+    options["ALLOWED_HOSTS"] = hosts
+    options["DATABASES"] |= {
+        f"d{number}": dj_database_url.parse(url, conn_max_age=age)
+        for number, url in enumerate(databases)
+    }
     if target == "mirrors":
         from django_mirrors.db import mirror_databases  # noqa: PLC0415
 

@@ -23,6 +23,20 @@ PREPARE = "import run; run.prepare()"
 SECONDS_TO_PREPARE = 180
 SECONDS_TO_START = 30
 SECONDS_TO_SHOW = 15
+FRENCH_MONTHS = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+]
 FOREIGN_VARIABLES = ("DATABASE_URL", "DEFAULT_STORAGE_DSN", "CACHE_URL", "SITE_ID")
 
 
@@ -236,6 +250,13 @@ def test_sharing_mirror_shows_the_goods_of_its_owner_in_its_own_language(example
     assert "Lumière froide" in page.inner_text("main")
     assert get_picture_width(page, "Lumière froide") > 0
     assert "(Europe/Paris)" in page.inner_text(".clock")
+
+
+def test_dates_are_written_in_the_language_of_the_mirror(example, page):
+    page.goto(example.build_url("films-fr.localhost", "/product/kaltes-licht/"))
+
+    [month] = page.inner_text("dl dd:nth-of-type(2)").split()[1:2]
+    assert month in FRENCH_MONTHS
 
 
 def test_picture_uploaded_in_one_mirror_is_in_no_other(example, page):

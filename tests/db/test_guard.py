@@ -1,0 +1,342 @@
+"""No connection runs SQL for a mirror that is not current, however it was got."""
+
+import socket
+from contextlib import closing
+from time import monotonic
+
+import pytest
+from django.db import OperationalError, connection, connections
+from django.test.utils import CaptureQueriesContext
+
+from django_mirrors import cross_mirrors, use_mirror
+from django_mirrors.db.breaker import Breaker, breaker
+from django_mirrors.exceptions import MirrorUnavailable, NoCurrentMirror, WrongMirror
+from django_mirrors.testing import no_mirror
+from tests.bookshop.models import Book
+
+pytestmark = pytest.mark.django_db
+
+COUNT = "SELECT COUNT(*) FROM bookshop_book"
+
+
+def fill(mirror, number=3):
+    with use_mirror(mirror):
+        Book.objects.bulk_create(Book(title=f"{mirror} {i}") for i in range(number))
+
+
+def test_raw_cursor_reads_the_current_mirror(fleet):
+    fill("books")
+
+    with use_mirror("books"), connection.cursor() as cursor:
+        cursor.execute(COUNT)
+        assert cursor.fetchone() == (3,)
+    with use_mirror("films"), connection.cursor() as cursor:
+        cursor.execute(COUNT)
+        assert cursor.fetchone() == (0,)
+
+
+def test_connection_of_another_mirror_gives_no_cursor(fleet):
+    with use_mirror("films"), pytest.raises(WrongMirror) as caught:
+        connections["books"].cursor()
+
+    assert str(caught.value) == (
+        "The database of mirror 'books' was used while 'films' is current. "
+        "Enter that mirror first, or say why in 'with cross_mirrors(reason):'."
+    )
+
+
+def test_no_cursor_without_a_mirror(fleet):
+    with no_mirror(), pytest.raises(NoCurrentMirror) as caught:
+        connection.cursor()
+
+    assert str(caught.value) == (
+        "The database of mirror 'original' was used while no mirror is current. "
+        "Wrap the code in 'with use_mirror('original'):'."
+    )
+
+
+def test_refused_connection_is_not_made(fleet):
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        connections["books"].cursor()
+
+    assert connections["books"].connection is None
+
+
+CURSOR_USES = {
+    "execute": lambda cursor: cursor.execute(COUNT),
+    "executemany": lambda cursor: cursor.executemany("SELECT 1", []),
+    "callproc": lambda cursor: cursor.callproc("version"),
+    "fetchone": lambda cursor: cursor.fetchone(),
+    "fetchmany": lambda cursor: cursor.fetchmany(2),
+    "fetchall": lambda cursor: cursor.fetchall(),
+    "iterate": list,
+}
+
+
+@pytest.mark.parametrize("use", CURSOR_USES.values(), ids=CURSOR_USES)
+def test_cursor_of_one_mirror_raises_in_another(fleet, use):
+    fill("books")
+    with use_mirror("books"):
+        cursor = connection.cursor()
+        cursor.execute("SELECT * FROM bookshop_book")
+
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        use(cursor)
+
+    cursor.close()
+
+
+@pytest.mark.parametrize("use", CURSOR_USES.values(), ids=CURSOR_USES)
+def test_cursor_that_logs_queries_is_guarded_too(fleet, use):
+    fill("books")
+    with use_mirror("books"), CaptureQueriesContext(connections["books"]):
+        cursor = connection.cursor()
+        cursor.execute("SELECT * FROM bookshop_book")
+
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        use(cursor)
+
+    cursor.close()
+
+
+def test_rows_of_a_mirror_stop_where_it_is_left(fleet):
+    fill("books")
+    with use_mirror("books"):
+        cursor = connection.cursor()
+        cursor.execute("SELECT * FROM bookshop_book")
+        rows = iter(cursor)
+        next(rows)
+
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        next(rows)
+
+    cursor.close()
+
+
+def test_cursor_of_another_mirror_can_be_closed(fleet):
+    with use_mirror("books"):
+        cursor = connection.cursor()
+
+    with use_mirror("films"):
+        cursor.close()
+
+
+@pytest.mark.parametrize(
+    "engine", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+def test_procedure_is_called_in_the_current_mirror(fleet):
+    with use_mirror("books"), connection.cursor() as cursor:
+        cursor.callproc("current_database")
+        (name,) = cursor.fetchone()
+
+    assert name == connections["books"].settings_dict["NAME"]
+
+
+def test_crossing_lets_a_connection_be_used(fleet):
+    fill("books")
+
+    with use_mirror("films"), cross_mirrors("compare"):
+        with connections["books"].cursor() as cursor:
+            cursor.execute(COUNT)
+            assert cursor.fetchone() == (3,)
+
+
+def test_copied_connection_is_guarded(fleet):
+    with use_mirror("books"):
+        copied = connection.copy("another")
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        copied.cursor()
+
+    with use_mirror("books"), closing(copied), copied.cursor() as cursor:
+        cursor.execute(COUNT)
+
+
+def test_schema_editor_of_another_mirror_raises(fleet):
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        with connections["books"].schema_editor() as editor:
+            editor.delete_model(Book)
+
+    with use_mirror("books"):
+        assert Book.objects.count() == 0
+
+
+def test_introspection_of_another_mirror_raises(fleet):
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        connections["books"].introspection.table_names()
+
+
+def test_iterator_of_one_mirror_raises_in_another(fleet):
+    fill("books", 30)
+    with use_mirror("books"):
+        books = Book.objects.iterator(chunk_size=10)
+        next(books)
+
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        list(books)
+
+
+def test_iterators_of_two_mirrors_interleave(fleet):
+    fill("books", 5)
+    fill("films", 5)
+    with use_mirror("books"):
+        books = Book.objects.iterator(chunk_size=2)
+    with use_mirror("films"):
+        films = Book.objects.iterator(chunk_size=2)
+
+    titles = []
+    for _ in range(5):
+        with use_mirror("books"):
+            titles.append(next(books).title)
+        with use_mirror("films"):
+            titles.append(next(films).title)
+
+    assert titles[::2] == [f"books {i}" for i in range(5)]
+    assert titles[1::2] == [f"films {i}" for i in range(5)]
+
+
+def test_logged_queries_belong_to_the_mirror(fleet):
+    with use_mirror("books"), CaptureQueriesContext(connection) as captured:
+        list(Book.objects.all())
+        with use_mirror("films"):
+            list(Book.objects.all())
+
+    assert len(captured) == 1
+
+
+def test_execute_wrapper_stays_with_its_mirror(fleet):
+    seen = []
+
+    def note(execute, sql, params, many, context):
+        seen.append(context["connection"].alias)
+        return execute(sql, params, many, context)
+
+    with use_mirror("books"), connection.execute_wrapper(note):
+        list(Book.objects.all())
+        with use_mirror("films"):
+            list(Book.objects.all())
+
+    assert seen == ["books"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_sqlite_file_that_is_not_there_is_not_made(fleet, settings, tmp_path):
+    path = tmp_path / "lost.sqlite3"
+    settings.MIRRORS = {"lost": {"HOSTS": ["lost.example"], "DATABASE": f"sqlite:///{path}"}}
+
+    with use_mirror("lost"), pytest.raises(MirrorUnavailable) as caught:
+        Book.objects.count()
+
+    assert str(caught.value) == (
+        f"The database of mirror 'lost' does not exist: there is no file '{path}'. "
+        "Make it with 'manage.py mirror_add lost', or restore it."
+    )
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "name", [":memory:", "file:kept?mode=memory&cache=shared", "file:{path}?mode=rwc"]
+)
+def test_sqlite_database_in_memory_or_by_uri_needs_no_file(db, settings, tmp_path, name):
+    settings.MIRRORS = {
+        "swift": {
+            "HOSTS": ["swift.example"],
+            "DATABASE": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": name.format(path=tmp_path / "swift.sqlite3"),
+                "OPTIONS": {"uri": True},
+            },
+        }
+    }
+
+    with use_mirror("swift"), connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+    connections["swift"].close()
+
+
+@pytest.fixture
+def silent_server(settings):
+    """A server that takes connections and never answers, as the database of `books`."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+        port = server.getsockname()[1]
+        settings.MIRRORS = {
+            "books": {
+                "HOSTS": ["books.example"],
+                "DATABASE": f"postgres://app:hidden@127.0.0.1:{port}/books",
+            }
+        }
+        yield server
+    breaker.forget("books")
+
+
+def test_silent_server_costs_the_connect_timeout_once(db, silent_server):
+    began = monotonic()
+    with use_mirror("books"), pytest.raises(MirrorUnavailable) as caught:
+        Book.objects.count()
+    first = monotonic() - began
+    began = monotonic()
+    with use_mirror("books"), pytest.raises(MirrorUnavailable, match="not tried again"):
+        Book.objects.count()
+    second = monotonic() - began
+
+    assert isinstance(caught.value, OperationalError)
+    assert "hidden" not in str(caught.value)
+    assert str(caught.value) == (
+        "The database of mirror 'books' cannot be reached (ConnectionTimeout). Check that "
+        "its server runs, and its address and credentials with "
+        "'manage.py mirror_check books'."
+    )
+    assert first < 4
+    assert second < 0.5
+
+
+def test_refusing_server_is_tried_each_time(db, settings):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    settings.MIRRORS = {
+        "books": {
+            "HOSTS": ["books.example"],
+            "DATABASE": f"postgres://app:hidden@127.0.0.1:{port}/books",
+        }
+    }
+
+    with use_mirror("books"):
+        for _ in range(2):
+            with pytest.raises(MirrorUnavailable, match=r"cannot be reached \(Operational"):
+                Book.objects.count()
+
+
+def test_one_thread_tries_a_silent_server_again(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("django_mirrors.db.breaker.monotonic", lambda: now[0])
+    watcher = Breaker()
+
+    def attempt(*, seconds=0.0, fails=True):
+        with watcher.watched("books"):
+            now[0] += seconds
+            if fails:
+                raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        attempt(seconds=2)
+    with pytest.raises(MirrorUnavailable):
+        attempt()
+    now[0] += 1
+    with pytest.raises(TimeoutError):
+        attempt(seconds=2)
+    now[0] += 1
+    with pytest.raises(MirrorUnavailable, match=r"again for 1\.0 seconds"):
+        attempt()
+    now[0] += 1
+    attempt(fails=False)
+    attempt(fails=False)
+
+
+def test_a_test_does_not_reach_a_database_in_real_use(db, settings, tmp_path, monkeypatch):
+    path = tmp_path / "real.sqlite3"
+    path.touch()
+    settings.MIRRORS = {"shop": {"HOSTS": ["shop.example"], "DATABASE": f"sqlite:///{path}"}}
+    monkeypatch.setattr("django_mirrors._compat.is_overridden", lambda name: False)
+
+    with use_mirror("shop"), pytest.raises(Exception, match="may be in real use"):
+        Book.objects.count()
