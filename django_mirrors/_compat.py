@@ -133,6 +133,34 @@ def follow_default_in_tests() -> None:
     from django.test import testcases  # noqa: PLC0415 - a server does not need it
 
     testcases.connection = _TestedConnection(connections, DEFAULT_DB_ALIAS)  # type: ignore[attr-defined]
+    if not hasattr(testcases.SimpleTestCase, "forbids_original"):
+        _forbid_original(testcases.SimpleTestCase)
+
+
+def _forbid_original(test_case: Any) -> None:
+    """Let a test that allows no queries against `default` forbid the original's too.
+
+    In other threads Django looks for the alias of the connection in `databases`.
+    """
+    build = test_case.ensure_connection_patch_method.__func__
+
+    def build_forbidding(cls: Any) -> Callable[..., None]:
+        ensure = build(cls)
+
+        def ensure_connection(self: Any, *args: Any, **kwargs: Any) -> None:
+            alias = self.alias
+            if alias != "original" or DEFAULT_DB_ALIAS in cls.databases:
+                return ensure(self, *args, **kwargs)
+            self.alias = DEFAULT_DB_ALIAS
+            try:
+                return ensure(self, *args, **kwargs)
+            finally:
+                self.alias = alias
+
+        return ensure_connection
+
+    test_case.ensure_connection_patch_method = classmethod(build_forbidding)
+    test_case.forbids_original = True
 
 
 def is_testing_imported() -> bool:
@@ -152,10 +180,6 @@ def replace_connection_handler(handler: Any, new: type[Any]) -> None:
 # Django's own settings that its module of defaults does not name.
 _WITHOUT_DEFAULT = frozenset({"ROOT_URLCONF", "SETTINGS_MODULE"})
 
-# RemovedInDjango2028Warning: the settings that MAILERS replaces in Django 6.1.
-_WARNED_SETTINGS = getattr(conf, "DEPRECATED_EMAIL_SETTINGS", frozenset())
-
-
 def can_vary(name: str) -> bool:
     """Whether a mirror may have its own value of the setting `name`.
 
@@ -172,6 +196,9 @@ class _OverlaidSettings(LazySettings):
     LazySettings keeps each value it gave in its `__dict__`; those that vary must not
     stay there. Django 5.2 to 6.1.
     """
+
+    # trans_real looks for Django's own translations beside the module of this class.
+    __module__ = LazySettings.__module__
 
     def __getattr__(self, name: str) -> Any:
         if name.isupper() and can_vary(name):
@@ -214,6 +241,23 @@ def overlay_settings(
         settings.__dict__.pop(name, None)
 
 
+def _warn_of_callers() -> None:
+    """Let Django 6.1 see past the overlay when it warns of settings used outside it.
+
+    Its warning names the first caller that is not part of the settings.
+    """
+    warn = getattr(conf, "warn_about_external_use", None)
+    if warn is None or getattr(warn, "sees_overlay", False):
+        return
+    own = f"{__name__}._OverlaidSettings", f"{conf.__name__}._show_settings"
+
+    def warn_of_caller(*args: Any, skip_name_prefixes: Any = (), **kwargs: Any) -> None:
+        warn(*args, skip_name_prefixes=(*skip_name_prefixes, *own), **kwargs)
+
+    warn_of_caller.sees_overlay = True  # type: ignore[attr-defined]
+    conf.warn_about_external_use = warn_of_caller  # type: ignore[attr-defined]
+
+
 def is_overridden(name: str) -> bool:
     """Whether a test overrides the setting `name` now."""
     from django.conf import settings  # noqa: PLC0415, TID251 - looked at, not read
@@ -245,6 +289,9 @@ def _is_overridden(settings: LazySettings, name: str) -> bool:
 
 def follow_default_timezone() -> None:
     """Ask for TIME_ZONE at each use; Django keeps the first answer for the process."""
+    kept = timezone.get_default_timezone
+    if not hasattr(kept, "__wrapped__"):
+        return  # it was replaced before
 
     def get_default_timezone() -> ZoneInfo:
         return ZoneInfo(settings.TIME_ZONE)
@@ -253,7 +300,10 @@ def follow_default_timezone() -> None:
 
     # setting_changed's own receiver calls it.
     get_default_timezone.cache_clear = lambda: None  # type: ignore[attr-defined]
-    timezone.get_default_timezone = get_default_timezone  # type: ignore[assignment]
+    # Modules such as dateformat have imported the function by its name.
+    for module in [*sys.modules.values()]:
+        if module.__dict__.get("get_default_timezone") is kept:
+            module.get_default_timezone = get_default_timezone  # type: ignore[attr-defined]
 
 
 class _DefaultTranslation:
@@ -265,8 +315,17 @@ class _DefaultTranslation:
         return getattr(trans_real.translation(settings.LANGUAGE_CODE), name)
 
 
-def follow_default_language() -> None:
-    """Ask for LANGUAGE_CODE at each use; trans_real keeps the first catalogue."""
+def follow_default_language(
+    suspend: Callable[[], AbstractContextManager[Any]],
+) -> None:
+    """Ask for LANGUAGE_CODE at each use; trans_real keeps the first catalogue.
+
+    A catalogue is kept for the process, with that of LANGUAGE_CODE behind it. It is
+    built inside `suspend`, so that this is the project's, whichever mirror came first.
+    """
+    trans_real.DjangoTranslation._add_fallback = _run_in(  # type: ignore[attr-defined]
+        suspend, trans_real.DjangoTranslation._add_fallback  # type: ignore[attr-defined]
+    )
     setting_changed.connect(_set_default_translation, dispatch_uid="django_mirrors.i18n")
     _set_default_translation()
 

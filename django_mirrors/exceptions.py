@@ -25,7 +25,7 @@ class MirrorError(Exception):
 
 
 class InvalidMirror(MirrorError, ImproperlyConfigured):
-    """A definition or an option is wrong; `problems` holds one sentence for each mistake."""
+    """A definition or an option is wrong; `problems` has a sentence for each."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))

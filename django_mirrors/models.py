@@ -1,5 +1,8 @@
 """The fleet's records, in the original's database: data only."""
 
+from __future__ import annotations
+
+from typing import ClassVar
 from uuid import uuid4
 
 from django.db import models
@@ -34,6 +37,8 @@ class MirrorRecord(models.Model):
     created = models.DateTimeField(_("created"), auto_now_add=True)
     changed = models.DateTimeField(_("changed"), auto_now=True)
 
+    objects: ClassVar[models.Manager[MirrorRecord]] = models.Manager()
+
     class Meta:
         verbose_name = _("mirror")
         verbose_name_plural = _("mirrors")
@@ -49,6 +54,9 @@ class FleetVersion(models.Model):
     number = models.BigIntegerField(default=0)
     deletions = models.BigIntegerField(default=0)
 
+    def __str__(self) -> str:
+        return str(self.number)
+
 
 class OperationRecord(models.Model):
     """One operation over mirrors: who runs it, since when, and how it ended."""
@@ -61,6 +69,8 @@ class OperationRecord(models.Model):
     started = models.DateTimeField(auto_now_add=True)
     finished = models.DateTimeField(null=True)
 
+    objects: ClassVar[models.Manager[OperationRecord]] = models.Manager()
+
     class Meta:
         ordering = ("-started",)
 
@@ -69,7 +79,7 @@ class OperationRecord(models.Model):
 
 
 class LockRecord(models.Model):
-    """Who may change something now. A row is held until `expires`, with a fence number."""
+    """Who may change something now, until `expires`; `fence` grows with each holder."""
 
     name = models.CharField(max_length=64, unique=True)
     holder = models.CharField(max_length=200, blank=True)
@@ -77,6 +87,8 @@ class LockRecord(models.Model):
     fence = models.BigIntegerField(default=0)
     since = models.DateTimeField(null=True)
     expires = models.DateTimeField(null=True)
+
+    objects: ClassVar[models.Manager[LockRecord]] = models.Manager()
 
     def __str__(self) -> str:
         return self.name
@@ -87,6 +99,8 @@ class Marker(models.Model):
 
     uid = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=48)
+
+    objects: ClassVar[models.Manager[Marker]] = models.Manager()
 
     def __str__(self) -> str:
         return self.name

@@ -18,7 +18,7 @@ def build_session_key(random: str) -> str:
     """Return the session key made of `random`, bound to the current mirror.
 
     A key of another mirror can be turned into one that is accepted here, but that is
-    the key of another session: rows, files and cache entries are found by the whole key.
+    the key of another session: rows, files and entries are found by the whole key.
     """
     return random + _build_tag(random, _find_owner())
 

@@ -1,11 +1,11 @@
-"""Signals of the fleet. Receivers must not raise: the caller has already done its work."""
+"""Signals of the fleet. Receivers must not raise: the work is already done."""
 
 from django.dispatch import Signal
 
 __all__ = ["fleet_changed", "mirror_provisioned", "step_finished"]
 
 # Sent after a process took over a new version of the fleet.
-# Arguments: sender (the registry), mirrors (the names that were added, changed or removed).
+# Arguments: sender (the registry), mirrors (names that were added, changed, removed).
 fleet_changed = Signal()
 
 # Sent when a mirror became active for the first time, with that mirror current.

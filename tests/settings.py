@@ -9,7 +9,7 @@ import dj_database_url
 from django_mirrors.db import mirror_databases
 
 BASE_DIR = Path(tempfile.mkdtemp(prefix="django-mirrors-tests-"))
-SECRET_KEY = "only for tests"  # noqa: S105
+SECRET_KEY = "only for tests"
 DEBUG = False
 USE_TZ = True
 ALLOWED_HOSTS: list[str] = []

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from types import MappingProxyType
 
 import pytest
@@ -104,7 +105,13 @@ def test_a_failure_is_not_remembered(kept, monkeypatch):
     assert kept.get("a", {"x": 1}, place="here") == "built"
 
 
-def test_threads_get_the_same_backend(kept, built):
+def test_threads_get_the_same_backend(kept, built, monkeypatch):
+    def build(config, place):
+        sleep(0.01)
+        built.append(config)
+        return object()
+
+    monkeypatch.setattr(kept, "_build", build)
     with ThreadPoolExecutor(16) as executor:
         found = set(
             executor.map(lambda _: kept.get("a", {"x": 1}, place="here"), range(500))

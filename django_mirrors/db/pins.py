@@ -113,8 +113,10 @@ def check_instance(instance: Any) -> None:
         check_owner(alias, instance.__class__)
 
 
-def is_of_original(model: type[Model]) -> bool:
+def is_of_original(model: type[Model] | None) -> bool:
     """Whether the table of `model` is in the original's database only."""
+    if model is None:
+        return False  # a raw query on no model
     return is_original_label(model._meta.app_label, model._meta.model_name)
 
 

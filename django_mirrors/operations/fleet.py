@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -212,41 +213,35 @@ def _build(name: str, definition: Mapping[str, Any], uid: UUID) -> Mirror:
 def _check_services(mirror: Mirror) -> None:
     """Raise `InvalidMirror` with every service that cannot be read."""
     errors: list[InvalidMirror] = []
-
-    def check(build: Callable[[], object]) -> None:
+    for check in _iter_service_checks(mirror):
         try:
-            build()
+            check()
         except InvalidMirror as error:
             errors.append(error)
-
-    place = f"Mirror '{mirror}'"
-    database, cache, mail = mirror.database, mirror.cache, mirror.mail
-    if database is not None:
-        directory = get_conf().directory
-        check(
-            lambda: build_database(
-                database, directory=directory, place=f"{place} DATABASE"
-            )
-        )
-    elif mirror.alias == mirror.name:
-        errors.append(
-            InvalidMirror(
-                f"{place} has no database. Give it one with --database, share one with "
-                "--share DATABASE=NAME, or set MIRRORS_OPTIONS['DEFAULTS']['DATABASE']."
-            )
-        )
-    for alias, value in mirror.storages.items():
-        check(
-            lambda value=value, alias=alias: build_storage(  # type: ignore[misc]
-                value, place=f"{place} STORAGE '{alias}'"
-            )
-        )
-    if cache is not None:
-        check(lambda: build_cache(cache, place=f"{place} CACHE"))
-    if mail is not None:
-        check(lambda: build_mail(mail, place=f"{place} MAIL"))
     if errors:
         raise InvalidMirror.collect(errors)
+
+
+def _iter_service_checks(mirror: Mirror) -> Iterator[Callable[[], object]]:
+    place = f"Mirror '{mirror}'"
+    yield partial(_check_database, mirror, f"{place} DATABASE")
+    for alias, value in mirror.storages.items():
+        yield partial(build_storage, value, place=f"{place} STORAGE '{alias}'")
+    if mirror.cache is not None:
+        yield partial(build_cache, mirror.cache, place=f"{place} CACHE")
+    if mirror.mail is not None:
+        yield partial(build_mail, mirror.mail, place=f"{place} MAIL")
+
+
+def _check_database(mirror: Mirror, place: str) -> None:
+    if mirror.database is not None:
+        build_database(mirror.database, directory=get_conf().directory, place=place)
+    elif mirror.alias == mirror.name:
+        raise InvalidMirror(
+            f"Mirror '{mirror}' has no database. Give it one with --database, share "
+            "one with --share DATABASE=NAME, or set 'DATABASE' in "
+            "MIRRORS_OPTIONS['DEFAULTS']."
+        )
 
 
 def _is_replaced(record: MirrorRecord, definition: Mapping[str, Any]) -> bool:

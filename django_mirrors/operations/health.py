@@ -54,10 +54,11 @@ def _check_database(mirror: Mirror) -> tuple[str, ...]:
     except (MirrorError, DatabaseError) as error:
         return (f"DATABASE: {describe(error)}",)
     if uids != [mirror.uid]:
-        return (
+        problem = (
             f"DATABASE: it is not marked as that of mirror '{mirror}'. Check its URL: "
-            "this may be the data of another mirror.",
+            "this may be the data of another mirror."
         )
+        return (problem,)
     return ()
 
 

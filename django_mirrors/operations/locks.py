@@ -30,7 +30,7 @@ class Lock:
     fence: int
 
     def renew(self) -> None:
-        """Extend the lease. Raises `OperationLocked` if another one holds the lock now."""
+        """Extend the lease. Raises `OperationLocked` if another holds the lock now."""
         with use_original():
             renewed = (
                 _find(self.name)
@@ -67,7 +67,8 @@ def _take(name: str, operation: str) -> Lock:
         if record.holder and not _is_abandoned(record, now):
             raise OperationLocked(
                 f"{record.operation} is under way, by {record.holder} since "
-                f"{timezone.localtime(record.since):%Y-%m-%d %H:%M:%S}. Wait for it to end."
+                f"{timezone.localtime(record.since):%Y-%m-%d %H:%M:%S}. Wait for its "
+                "end."
             )
         _find(name).filter(fence=record.fence).update(
             holder=_describe_process(),

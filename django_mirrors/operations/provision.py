@@ -1,4 +1,4 @@
-"""Make what a new mirror needs, step by step, so that it can be killed and continued."""
+"""Make what a new mirror needs, in steps that can be killed and continued."""
 
 import logging
 import os
@@ -71,7 +71,7 @@ class ProvisionStep:
 def plan_mirror(
     name: str, definition: Mapping[str, Any], *, superuser: str | None = None
 ) -> tuple[Mirror, Plan]:
-    """Return the mirror `add_mirror` would make and what it would do; change nothing."""
+    """Return the mirror and the plan of `add_mirror`; change nothing."""
     mirror = plan_registration(name, definition)
     needed = [step for step in _STEPS if step.is_needed(mirror, superuser)]
     _check_new(mirror, needed)
@@ -136,9 +136,9 @@ def check_database(mirror: Mirror) -> None:
     config = connections.settings.build_config(mirror)  # type: ignore[attr-defined]
     if get_database_backend(config).exists(config):
         raise MirrorExists(
-            f"The database '{config['NAME']}' of mirror '{mirror}' is there already and "
-            "is not marked as this mirror's, so it is left alone. Remove it, or name "
-            "another one with --database."
+            f"The database '{config['NAME']}' of mirror '{mirror}' is there already "
+            "and is not marked as this mirror's, so it is left alone. Remove it, or "
+            "name another one with --database."
         )
 
 
@@ -158,8 +158,8 @@ def create_database(work: Provisioning) -> None:
     marker = _find_marker(work.mirror)
     if marker is None and not _find_tables(work.mirror) <= _OWN_TABLES:
         raise MirrorExists(
-            f"The database '{config['NAME']}' of mirror '{work.mirror}' holds tables and "
-            "is not marked as this mirror's, so it is left alone. Remove it."
+            f"The database '{config['NAME']}' of mirror '{work.mirror}' holds tables "
+            "and is not marked as this mirror's, so it is left alone. Remove it."
         )
 
 
@@ -187,8 +187,8 @@ def check_storage(mirror: Mirror) -> None:
     for root in _find_directories(mirror):
         if root.is_dir() and any(root.iterdir()):
             raise MirrorExists(
-                f"The directory '{root}' of mirror '{mirror}' holds files already, so it "
-                "is left alone. Empty it, or name another one with --storage."
+                f"The directory '{root}' of mirror '{mirror}' holds files already, so "
+                "it is left alone. Empty it, or name another one with --storage."
             )
 
 
@@ -200,14 +200,14 @@ def prepare_storage(work: Provisioning) -> None:
         except OSError as error:
             raise OperationFailed(
                 f"The directory '{root}' of mirror '{work.mirror}' cannot be made: "
-                f"{error.strerror}. Make it writable, or name another one with --storage."
+                f"{error.strerror}. Make it writable, or name another with --storage."
             ) from error
 
 
 def update_site(work: Provisioning) -> None:
     """Let the row of `contrib.sites` follow the primary host."""
     site_model = apps.get_model("sites", "Site")
-    site_model._default_manager.update_or_create(
+    site_model.objects.update_or_create(
         pk=find_setting("SITE_ID"),
         defaults={
             "domain": work.mirror.primary_host[:100],
@@ -219,7 +219,7 @@ def update_site(work: Provisioning) -> None:
 def create_superuser(work: Provisioning) -> None:
     """Make the superuser, with the password of $DJANGO_SUPERUSER_PASSWORD or none."""
     model: Any = get_user_model()
-    if model._default_manager.filter(**{model.USERNAME_FIELD: work.superuser}).exists():
+    if model.objects.filter(**{model.USERNAME_FIELD: work.superuser}).exists():
         return
     values = {
         name: os.environ.get(f"DJANGO_SUPERUSER_{name.upper()}", "")
@@ -227,13 +227,13 @@ def create_superuser(work: Provisioning) -> None:
     }
     password = os.environ.get("DJANGO_SUPERUSER_PASSWORD") or None
     try:
-        model._default_manager.create_superuser(
+        model.objects.create_superuser(
             **{model.USERNAME_FIELD: work.superuser}, **values, password=password
         )
     except (ValidationError, ValueError, DatabaseError) as error:
         raise OperationFailed(
-            f"The superuser '{work.superuser}' of mirror '{work.mirror}' cannot be made: "
-            f"{error}. Set DJANGO_SUPERUSER_<FIELD> for each required field."
+            f"The superuser '{work.superuser}' of mirror '{work.mirror}' cannot be "
+            f"made: {error}. Set DJANGO_SUPERUSER_<FIELD> for each required field."
         ) from error
 
 
@@ -250,7 +250,7 @@ def verify(work: Provisioning) -> None:
 
 
 def migrate(mirror: Mirror, *, app: str | None = None) -> None:
-    """Apply the migrations of one app, or of all, in `mirror`, which must be current."""
+    """Apply the migrations of one app, or of all, in `mirror`: the current one."""
     arguments = [] if app is None else [app]
     call_command(
         "migrate",

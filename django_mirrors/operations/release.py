@@ -28,7 +28,7 @@ def get_release() -> str:
 
 
 def find_missing_migrations(mirror: Mirror) -> tuple[str, ...]:
-    """Return the migrations that `mirror`, which must be current, has not applied yet."""
+    """Return the migrations that `mirror`, the current one, has not applied yet."""
     executor: Any = MigrationExecutor(connections[mirror.alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return tuple(f"{migration.app_label}.{migration.name}" for migration, _ in plan)

@@ -73,8 +73,8 @@ def _bring_original(*, with_original: bool) -> None:
             return
         if not with_original:
             raise OperationFailed(
-                f"The original lacks {len(missing)} migrations, first {missing[0]}. Run "
-                "'manage.py migrate' first, or give --with-original."
+                f"The original lacks {len(missing)} migrations, first {missing[0]}. "
+                "Run 'manage.py migrate' first, or give --with-original."
             )
         migrate(original)
 

@@ -1,7 +1,7 @@
 """Run any management command in each of many mirrors."""
 
 import os
-import subprocess  # noqa: S404 - runs this project's own commands
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from io import StringIO

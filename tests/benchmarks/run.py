@@ -119,11 +119,11 @@ def main() -> None:
             title = f"{face}, no query, {size} mirrors, all asked"
             compare(
                 title,
+                view,
                 bare,
                 mirrored,
                 rounds=options.rounds,
                 count=3000,
-                view=view,
                 face=face,
             )
         bare.close()
@@ -141,9 +141,7 @@ def main() -> None:
             mirrored = Worker(target="mirrors", **common)
             for view in ("query", "atomic"):
                 title = f"wsgi, {view}, PostgreSQL, {size} mirrors, {DATABASES} asked"
-                compare(
-                    title, bare, mirrored, rounds=options.rounds, count=1000, view=view
-                )
+                compare(title, view, bare, mirrored, rounds=options.rounds, count=1000)
             bare.close()
             mirrored.close()
     finally:

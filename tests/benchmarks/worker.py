@@ -40,7 +40,7 @@ def configure(target: str, mirrors: int, databases: list[str], age: int) -> list
         for number, url in enumerate(databases)
     }
     if target == "mirrors":
-        from django_mirrors.db import mirror_databases  # noqa: PLC0415
+        from django_mirrors.db import mirror_databases
 
         hosts = [f"h{number}.example.com" for number in range(mirrors)]
         options |= {
@@ -61,7 +61,7 @@ def configure(target: str, mirrors: int, databases: list[str], age: int) -> list
             "MIRRORS_OPTIONS": {"SNAPSHOT": None, "RECORDS": False},
         }
     settings.configure(**options)
-    import django  # noqa: PLC0415
+    import django
 
     django.setup()
     return hosts
@@ -140,12 +140,12 @@ def main() -> None:
         options["target"], options["mirrors"], options["databases"], options["age"]
     )
     hosts = hosts[: options["asked"]]
-    from django.core.asgi import get_asgi_application  # noqa: PLC0415
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+    from django.core.asgi import get_asgi_application
+    from django.core.wsgi import get_wsgi_application
 
     wsgi, asgi = get_wsgi_application(), get_asgi_application()
     # Garbage of start-up must not be collected while the clock runs.
-    import gc  # noqa: PLC0415
+    import gc
 
     gc.collect()
     gc.freeze()

@@ -155,8 +155,9 @@ def test_every_option_is_documented():
 def test_default_of_an_option_is_the_documented_one(name):
     text = SETTINGS.get("MIRRORS_OPTIONS").get(name).text
 
-    assert ast.literal_eval(text.partition("Default: `")[2].partition("`")[0]) == (
-        OPTIONS[name][2]
+    assert (
+        ast.literal_eval(text.partition("Default: `")[2].partition("`")[0])
+        == (OPTIONS[name][2])
     )
 
 
@@ -226,7 +227,10 @@ def test_argument_that_can_be_repeated_is_said_to_be(command, argument):
     ("command", "argument", "choices"),
     [
         pytest.param(
-            command, describe_action(action), action.choices, id=f"{command}-{action.dest}"
+            command,
+            describe_action(action),
+            action.choices,
+            id=f"{command}-{action.dest}",
         )
         for command in find_commands()
         for action in iter_actions(command)
@@ -265,7 +269,9 @@ def test_call_is_the_documented_one(module, name):
     assert find_call(module, name) == describe_call(module, name)
 
 
-@pytest.mark.parametrize(("module", "name"), [item for item in CALLED if is_called(*item)])
+@pytest.mark.parametrize(
+    ("module", "name"), [item for item in CALLED if is_called(*item)]
+)
 def test_every_function_shows_how_it_is_called(module, name):
     assert find_call(module, name)
 
@@ -273,7 +279,9 @@ def test_every_function_shows_how_it_is_called(module, name):
 def test_every_attribute_of_a_mirror_is_documented():
     shown = find_names(PYTHON.get("django_mirrors").get("Mirror"))
 
-    assert shown == find_public_attributes(Mirror) | {item.name for item in fields(Mirror)}
+    assert shown == find_public_attributes(Mirror) | {
+        item.name for item in fields(Mirror)
+    }
 
 
 def test_every_attribute_of_the_registry_is_documented():

@@ -190,8 +190,8 @@ def test_run_refuses_the_fleets_own_commands(two):
 def test_change_is_shown_and_live(two):
     run(
         "mirror_change", "books", "--add-host", "www.books.example", "--primary-host",
-        "www.books.example", "--label", "a=b", "--unlabel", "tier", "--set", "SHOP_SIZE=2",
-        "--name", "Bücher",
+        "www.books.example", "--label", "a=b", "--unlabel", "tier",
+        "--set", "SHOP_SIZE=2", "--name", "Bücher",
     )  # fmt: skip
 
     mirror = mirrors["books"]

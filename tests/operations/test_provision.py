@@ -208,7 +208,7 @@ def test_plan_changes_nothing(defaults, database_of):
 def test_host_of_another_mirror_is_refused(defaults):
     add_mirror("books", {})
 
-    with pytest.raises(InvalidMirror, match="'books.example' is claimed twice"):
+    with pytest.raises(InvalidMirror, match=r"'books\.example' is claimed twice"):
         add_mirror("films", {"HOSTS": ["books.example"]})
 
     assert "films" not in mirrors

@@ -101,7 +101,7 @@ def test_rollout_refuses_while_the_original_is_behind(two):
 def test_second_rollout_says_who_holds_the_lock(two):
     with (
         hold_lock("rollout", operation="A rollout"),
-        pytest.raises(OperationLocked, match="A rollout is under way, by .*@"),
+        pytest.raises(OperationLocked, match=r"A rollout is under way, by .*@"),
     ):
         roll_out(mirrors.select())
 

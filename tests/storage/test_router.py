@@ -232,9 +232,17 @@ def test_urls_begin_with_media_url_or_the_base_url_of_the_definition(shelves, se
 
 
 def test_aliases_are_storages_of_their_own(shelves):
-    with use_mirror("books"):
-        MirrorStorage("private").save(NAME, ContentFile(b"secret"))
+    private = MirrorStorage("private")
 
+    with use_mirror("books"):
+        private.save(NAME, ContentFile(b"secret"))
+
+        assert read(private) == b"secret"
+        assert private.exists(NAME)
+        assert private.size(NAME) == 6
+        assert private.listdir("") == (["same"], [])
+        assert private.path(NAME) == f"{shelves}/books-private/{NAME}"
+        assert private.location == f"{shelves}/books-private"
         assert not MirrorStorage().exists(NAME)
     assert (shelves / "books-private" / NAME).read_bytes() == b"secret"
 
@@ -381,6 +389,20 @@ def test_image_fields_know_their_dimensions(shelves, document):
     assert (new.width, new.height) == (7, 5)
     assert (again.width, again.height) == (7, 5)
     assert (shelves / "books/a.png").read_bytes() == picture.getvalue()
+
+
+def test_aliases_of_equal_definition_are_kept_apart(settings, shelves):
+    settings.MIRRORS = {
+        "books": {
+            "HOSTS": ["books.example"],
+            "STORAGES": {"default": "memory://", "private": "memory://"},
+        }
+    }
+
+    with use_mirror("books"):
+        MirrorStorage("private").save(NAME, ContentFile(b"secret"))
+        assert not MirrorStorage().exists(NAME)
+        assert MirrorStorage("private").exists(NAME)
 
 
 def test_files_in_memory_are_kept_apart_too(settings, shelves, storage):

@@ -10,8 +10,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from django_mirrors.exceptions import MirrorError, UnknownMirror
@@ -153,7 +158,7 @@ class SelectionCommand(FleetCommand):
             raise CommandError("Give names or --all, not both.", returncode=BAD_USAGE)
         if not (names or options["all"] or labels or states or default_all):
             raise CommandError(
-                "No mirrors were selected. Give names, --all, --label k=v or --state s.",
+                "No mirror was selected. Give names, --all, --label k=v or --state s.",
                 returncode=BAD_USAGE,
             )
         chosen = mirrors.select(
@@ -196,7 +201,7 @@ def parse_count(text: str) -> int:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Return name and value of `NAME=VALUE`; the value is read as JSON if it is JSON."""
+    """Return name and value of `NAME=VALUE`; a value that is JSON is read as such."""
     name, value = parse_pair(text)
     try:
         return name, json.loads(value)

@@ -16,8 +16,8 @@ class Command(FleetCommand):
     """Register, provision, verify and activate a mirror."""
 
     help = (
-        "Add a mirror: register it, make its database and storage, verify it, and serve "
-        "it. Run again, it continues where it was stopped. Needs no restart."
+        "Add a mirror: register it, make its database and storage, verify it, and "
+        "serve it. Run again, it continues where it was stopped. Needs no restart."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -70,17 +70,16 @@ _CHANGES = (
 
 
 def apply(definition: dict[str, Any], options: dict[str, Any]) -> None:
-    """Write the options into a definition. Raises `InvalidMirror` for what is not there."""
+    """Write the options into a definition; refuse to remove what is not there."""
     definition["HOSTS"] = _change_hosts(definition.get("HOSTS", []), options)
     _change_pairs(definition, "LABELS", options["label"], options["unlabel"])
     _change_pairs(definition, "SETTINGS", options["set"], options["unset"])
-    for key, value in (
-        ("DATABASE", options["database"]),
-        ("STORAGE", options["storage"]),
-        ("NAME", options["name"]),
-    ):
-        if value:
-            definition[key] = value
+    given = {
+        "DATABASE": options["database"],
+        "STORAGE": options["storage"],
+        "NAME": options["name"],
+    }
+    definition.update({key: value for key, value in given.items() if value})
     if options["storage"]:
         definition.pop("STORAGES", None)
 

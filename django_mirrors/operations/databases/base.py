@@ -7,7 +7,7 @@ __all__ = ["DatabaseBackend"]
 
 
 class DatabaseBackend(Protocol):
-    """How one engine makes and removes the database of a `DATABASES`-style dictionary."""
+    """How one engine makes and removes the database of a `DATABASES` dictionary."""
 
     def exists(self, config: Mapping[str, Any]) -> bool:
         """Whether the database is there, be it empty."""

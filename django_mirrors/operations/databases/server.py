@@ -1,4 +1,4 @@
-"""PostgreSQL and MySQL: a database lives on a server, and is reached through another."""
+"""PostgreSQL and MySQL: a database of a server, made through another one."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,8 +66,8 @@ class ServerDatabase:
             text = " ".join(str(error).split())
             raise OperationFailed(
                 f"The server of database '{config['NAME']}' at "
-                f"'{config['HOST'] or 'localhost'}' refused: {text}. Check that it runs, "
-                "and that the user may create databases."
+                f"'{config['HOST'] or 'localhost'}' refused: {text}. Check that it "
+                "runs, and that the user may create databases."
             ) from error
         finally:
             connection.close()
