@@ -180,6 +180,7 @@ def replace_connection_handler(handler: Any, new: type[Any]) -> None:
 # Django's own settings that its module of defaults does not name.
 _WITHOUT_DEFAULT = frozenset({"ROOT_URLCONF", "SETTINGS_MODULE"})
 
+
 def can_vary(name: str) -> bool:
     """Whether a mirror may have its own value of the setting `name`.
 
@@ -207,12 +208,6 @@ class _OverlaidSettings(LazySettings):
                 value = super().__getattr__(name)
                 self.__dict__.pop(name, None)
             return value
-        if name in _WARNED_SETTINGS and "_wrapped" in self.__dict__:
-            # Django 6.1 warns of a use outside Django, and would take this for one.
-            # The project is warned all the same, when it defines the setting.
-            wrapped = self.__dict__["_wrapped"]
-            if not hasattr(wrapped, "MAILERS"):
-                return getattr(wrapped, name)
         value = super().__getattr__(name)
         if name == "SECRET_KEY":
             value = self.__dict__[name] = _build_key(value)
@@ -232,6 +227,7 @@ def overlay_settings(
     from django.conf import settings  # noqa: PLC0415, TID251 - the object is changed
 
     _find_overlaid, _build_key = find, build_key
+    _warn_of_callers()
     # LazyObject forwards the plain assignment to the object it wraps.
     object.__dict__["__class__"].__set__(settings, _OverlaidSettings)
     for name in [name for name in settings.__dict__ if can_vary(name)]:
