@@ -15,6 +15,7 @@ from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
 from django.contrib.sessions.backends.signed_cookies import (
     SessionStore as SignedCookieStore,
 )
+from django.core.mail.backends.base import BaseEmailBackend
 from django.core.management import ManagementUtility
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
@@ -418,6 +419,22 @@ def sign_sessions_in(hold_owner: Callable[[], AbstractContextManager[Any]]) -> N
         (base_user.AbstractBaseUser, "_get_session_auth_hash"),
     ):
         setattr(owner, name, _run_in(hold_owner, getattr(owner, name)))
+
+
+def check_mail(check: Callable[[], object]) -> None:
+    """Call `check` whenever a mail backend is made; every message asks for one.
+
+    Functions of django.core.mail are imported by name before any app is ready, and
+    Django 6.1 warns by who called them: the base class is the one place left.
+    """
+    make = BaseEmailBackend.__init__
+
+    @wraps(make)
+    def make_checked(self: BaseEmailBackend, *args: Any, **kwargs: Any) -> None:
+        check()
+        make(self, *args, **kwargs)
+
+    BaseEmailBackend.__init__ = make_checked  # type: ignore[method-assign]
 
 
 def _run_in(

@@ -61,7 +61,9 @@ def pin_query_sets(pins: Pins) -> None:
             alias = pins.find_hint(queryset.model)
             if alias is None:
                 return
-            queryset._hints = {**queryset._hints, HINT: alias}
+            if not hints or "instance" not in hints:
+                # Else the object tells, and the router is asked about it alone.
+                queryset._hints = {**queryset._hints, HINT: alias}
         else:
             if query.mirror == using:
                 return

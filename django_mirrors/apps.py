@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_mirrors import _compat
 from django_mirrors.conf import forget_conf
-from django_mirrors.context import suspend_mirror
+from django_mirrors.context import get_current_mirror, suspend_mirror
 from django_mirrors.db.command import choose_command_mirror
 from django_mirrors.db.imports import leave_mirror_at_import
 from django_mirrors.db.pins import pin_queries
@@ -40,6 +40,7 @@ class DjangoMirrorsConfig(AppConfig):
         _compat.overlay_settings(find_overlaid, MirrorKey)
         _compat.bind_session_keys(build_session_key, accept_session_key)
         _compat.sign_sessions_in(hold_sessions_owner)
+        _compat.check_mail(get_current_mirror)
         _compat.follow_default_timezone()
         _compat.follow_default_language(suspend_mirror)
         _compat.follow_trusted_origins(find_trusted_origins)

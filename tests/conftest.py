@@ -168,8 +168,9 @@ def fleet(engine, settings, tmp_path) -> Iterator[Engine]:
     yield engine
     for name in databases:
         if connections.settings.get_current(name) is not None:
-            connections[name].close()
-            del connections[name]
+            connection = connections[name]
+            connection.close()
+            del connections[connection.alias]
     settings.MIRRORS = {}
     for database in databases.values():
         engine.give_back(database)

@@ -34,7 +34,7 @@ class MirrorConnectionHandler(ConnectionHandler):
     """Connections by alias, where `default` is that of the current mirror.
 
     Connections to mirrors are opened on demand. A thread keeps at most
-    `MAX_OPEN_CONNECTIONS` of them and closes the one used longest ago, but never one
+    `MAX_OPEN_CONNECTIONS` of them, not counting the original's, and closes the one used longest ago, but never one
     that is in a transaction, is being read from, or belongs to a mirror the thread is in.
     """
 
@@ -96,7 +96,7 @@ class MirrorConnectionHandler(ConnectionHandler):
             owner = mirrors[alias].alias
             if owner != alias:
                 return self[owner]
-        self._evict()
+            self._evict()
         connection = self.create_connection(alias)
         self[alias] = connection
         return connection
@@ -113,13 +113,15 @@ class MirrorConnectionHandler(ConnectionHandler):
         return self[alias]
 
     def _evict(self) -> None:
-        open_now = self._get_open()
-        excess = len(open_now) - get_conf().max_open_connections + 1
+        of_mirrors = {
+            alias: item for alias, item in self._get_open().items() if _is_of_mirror(item)
+        }
+        excess = len(of_mirrors) - get_conf().max_open_connections + 1
         if excess <= 0:
             return
-        idle = [alias for alias, item in open_now.items() if _is_idle(item)]
-        for alias in sorted(idle, key=lambda item: open_now[item].used)[:excess]:
-            open_now[alias].close()
+        idle = [alias for alias, item in of_mirrors.items() if _is_idle(item)]
+        for alias in sorted(idle, key=lambda item: of_mirrors[item].used)[:excess]:
+            of_mirrors[alias].close()
             del self[alias]
 
     def _get_open(self) -> dict[str, Any]:
@@ -131,15 +133,16 @@ class MirrorConnectionHandler(ConnectionHandler):
         return found
 
 
-def _is_in_use(connection: Any) -> bool:
+def _is_of_mirror(connection: Any) -> bool:
     # A test may have put in an object of its own.
+    if not isinstance(connection, Guarded):
+        return False
+    return not connection.is_static and connection.owner != ORIGINAL_NAME
+
+
+def _is_in_use(connection: Any) -> bool:
     return not isinstance(connection, Guarded) or connection.is_in_use()
 
 
-def _is_idle(connection: Any) -> bool:
-    return not (
-        _is_in_use(connection)
-        or connection.is_static
-        or connection.owner == ORIGINAL_NAME
-        or is_entered(connection.owner)
-    )
+def _is_idle(connection: Guarded) -> bool:
+    return not (connection.is_in_use() or is_entered(connection.owner))

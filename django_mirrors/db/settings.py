@@ -142,11 +142,6 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
                 f"Mirror '{mirror}' has no database. Add 'DATABASE' to its definition, "
                 "or to MIRRORS_OPTIONS['DEFAULTS']."
             )
-        if mirror.schema is not None or mirror.replica is not None:
-            raise InvalidMirror(
-                f"Mirror '{mirror}' has a SCHEMA or a REPLICA, which this release does "
-                "not support yet. Give it a database of its own."
-            )
         conf = get_conf()
         config = build_database(mirror.database, directory=conf.directory, place=place)
         original = self[DEFAULT_DB_ALIAS]

@@ -100,6 +100,7 @@ def build_snapshot(mirrors: Iterable[Mirror], conf: Conf) -> Snapshot:
     problems += _check_shares(by_name)
     for mirror in (original, *by_name.values()):
         problems += _check_settings(mirror)
+        problems += _check_supported(mirror)
     if conf.pinned:
         _pin(by_name, conf)
     exact, wildcards, clashes = _index([original, *by_name.values()])
@@ -163,6 +164,16 @@ def _check_shares(mirrors: Mapping[str, Mirror]) -> list[str]:
                 f"{problem}"
             )
     return problems
+
+
+def _check_supported(mirror: Mirror) -> list[str]:
+    given = {"SCHEMA": mirror.schema, "REPLICA": mirror.replica, "MAIL": mirror.mail}
+    return [
+        f"{_describe(mirror)}: '{key}' of mirror '{mirror}' is not supported by this "
+        "release. Remove it."
+        for key, value in given.items()
+        if value is not None
+    ]
 
 
 def _check_settings(mirror: Mirror) -> list[str]:

@@ -561,13 +561,13 @@ def test_a_signature_of_one_storage_does_not_open_another(site):
 
 
 def test_a_signature_of_an_earlier_key_counts_during_a_rotation(site, settings):
+    settings.SECRET_KEY = "old"
     with use_mirror("books"):
         url = sign_media_url("secret.pdf", expires_in=60, alias="private")
-    old = settings.SECRET_KEY
 
     settings.SECRET_KEY = "new"
     assert site.get(url).status_code == 403
-    settings.SECRET_KEY_FALLBACKS = [old]
+    settings.SECRET_KEY_FALLBACKS = ["old"]
     assert site.get(url).getvalue() == BODY
 
 
