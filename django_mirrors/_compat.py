@@ -255,6 +255,15 @@ def _warn_of_callers() -> None:
     conf.warn_about_external_use = warn_of_caller  # type: ignore[attr-defined]
 
 
+def find_plain_setting(name: str, default: Any) -> Any:
+    """Return the project's own value of a setting, whichever mirror is current."""
+    from django.conf import settings  # noqa: PLC0415, TID251 - the object is looked into
+
+    if not settings.configured:
+        _ = settings.DEBUG  # sets it up
+    return getattr(settings.__dict__["_wrapped"], name, default)
+
+
 def is_overridden(name: str) -> bool:
     """Whether a test overrides the setting `name` now."""
     from django.conf import settings  # noqa: PLC0415, TID251 - looked at, not read

@@ -46,8 +46,8 @@ class DjangoMirrorsConfig(AppConfig):
         _compat.follow_trusted_origins(find_trusted_origins)
         pin_queries()
         leave_mirror_at_import()
-        if _compat.is_testing_imported():
-            _compat.follow_default_in_tests()
         arguments = _compat.find_command_arguments()
         if arguments is not None:
             choose_command_mirror(arguments)
+        if _compat.is_testing_imported() or "test" in (arguments or ())[1:2]:
+            _compat.follow_default_in_tests()

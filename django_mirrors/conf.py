@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from django_mirrors.definition import find_close
+from django_mirrors import _compat
 from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.mirror import ORIGINAL_NAME, Mirror, check_defaults
 
@@ -108,7 +109,8 @@ def build_conf() -> tuple[Conf, tuple[str, ...]]:
             hint = find_close(name, tuple(OPTIONS))
             problems.append(f"MIRRORS_OPTIONS has the unknown key {name!r}. {hint}")
     values: dict[str, Any] = {}
-    directory = Path(getattr(settings, "BASE_DIR", None) or Path.cwd())
+    # Not through `settings`, where asking for a value may ask which mirror is current.
+    directory = Path(_compat.find_plain_setting("BASE_DIR", None) or Path.cwd())
     for name, (attribute, read, default) in OPTIONS.items():
         place = f"MIRRORS_OPTIONS[{name!r}]"
         try:
@@ -135,7 +137,7 @@ def _read_conf() -> Conf:
 
 
 def _find_mapping(name: str) -> tuple[Mapping[str, Any], list[str]]:
-    value = getattr(settings, name, {})
+    value = _compat.find_plain_setting(name, {})
     if isinstance(value, Mapping):
         return value, []
     return {}, [f"{name} is not a dictionary. Write {name} = {{...}}."]

@@ -482,6 +482,19 @@ def test_clear_forgets_all_versions(wrapped):
         assert wrapped.get("key", version=5) is None
 
 
+def test_clear_holds_for_processes_that_start_later(wrapped):
+    with use_mirror("books"):
+        wrapped.set("key", 1)
+        wrapped.clear()
+        forget_generations()
+        assert wrapped.get("key") is None
+
+        wrapped.set("key", 1)
+        asyncio.run(wrapped.aclear())
+        forget_generations()
+        assert wrapped.get("key") is None
+
+
 def test_clear_is_seen_by_every_thread_at_once(locmem):
     with use_mirror("books"):
         locmem.set("key", 1)
@@ -559,7 +572,7 @@ def lose_generation(name: str) -> None:
     """Remove the generation of a mirror from the real cache, as an eviction does."""
     with use_mirror(name):
         uid, backing = caches["default"]._find_backing()
-        assert backing.cache.delete(generations._build_name(uid, backing))
+        backing.cache.delete(generations._build_name(uid, backing))
     forget_generations()
 
 
@@ -587,9 +600,10 @@ def test_a_lost_generation_loses_entries_and_revives_none(wrapped):
         assert wrapped.get("newer") == 1
 
 
-def test_a_generation_lost_in_an_async_process_revives_nothing(wrapped):
+def test_a_generation_lost_twice_in_an_async_process_revives_nothing(wrapped):
+    lose_generation("books")
     with use_mirror("books"):
-        wrapped.set("old", 1)
+        asyncio.run(wrapped.aset("old", 1))
 
     lose_generation("books")
 
@@ -795,6 +809,17 @@ def test_a_cache_of_its_own_has_the_default_timeout_of_the_project(location):
         _, backing = store._find_backing()
 
     assert backing.cache.default_timeout == 8
+
+
+def test_a_cache_of_its_own_is_built_once(locmem, tmp_path):
+    def find(name: str) -> object:
+        with use_mirror(own(name, f"file://{tmp_path}/{name}/")):
+            return caches["default"]._find_backing()[1]
+
+    assert find("books") is not find("films")
+    assert find("books") is find("books")
+    books, _ = find("books"), find("films")
+    assert find("books") is books
 
 
 def test_two_mirrors_on_one_cache_of_their_own_are_kept_apart(locmem, location):

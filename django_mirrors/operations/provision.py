@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from time import monotonic
@@ -29,6 +29,7 @@ from django_mirrors.operations.health import find_problems
 from django_mirrors.operations.locks import Lock, hold_lock
 from django_mirrors.operations.release import get_release
 from django_mirrors.operations.reports import DONE, Plan, Report, StepResult
+from django_mirrors.operations.runner import describe
 from django_mirrors.registry import mirrors
 from django_mirrors.signals import mirror_provisioned
 
@@ -49,6 +50,7 @@ class Provisioning:
 
     mirror: Mirror
     superuser: str | None
+    is_resumed: bool = False  # whether an attempt was stopped in this very step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,15 @@ def provision(
             step.check(mirror)
         if step.name not in begun:
             _record(mirror, step=step.name)
-        with use_mirror(mirror):
-            step.do(work)
+        is_resumed = begun[-1:] == (step.name,)
+        try:
+            with use_mirror(mirror):
+                step.do(replace(work, is_resumed=is_resumed))
+        except DatabaseError as error:
+            raise OperationFailed(
+                f"Adding mirror '{mirror}' stopped at '{step.title}': "
+                f"{describe(error)}. Mend that, then continue with 'manage.py mirror_add {mirror}'."
+            ) from error
     lock.renew()
     _activate(mirror)
     if on_step is not None:
@@ -178,7 +187,18 @@ def mark_database(work: Provisioning) -> None:
 
 
 def migrate_database(work: Provisioning) -> None:
-    """Apply all migrations."""
+    """Apply all migrations.
+
+    Django records some migrations after their transaction, so that a process killed in
+    between leaves one that is applied and not recorded. A database in which this step
+    was stopped has nothing but tables yet, and is made anew.
+    """
+    if work.is_resumed and _find_marker(work.mirror) == work.mirror.uid:
+        config = connections.settings[work.mirror.alias]
+        connections[work.mirror.alias].close()
+        get_database_backend(config).drop(config)
+        get_database_backend(config).create(config)
+        mark_database(work)
     migrate(work.mirror)
 
 

@@ -230,8 +230,8 @@ def _list_changes(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
 def _is_host_of_original(original: Mirror, host: str) -> bool:
     allowed = find_original_hosts()
     if original.hosts:
-        # Django's test client asks this name of any project.
-        return host == "testserver" and host in allowed
+        # Django's test client and live server ask for names they add to ALLOWED_HOSTS.
+        return _compat.is_test_environment() and host in allowed
     return host in allowed
 
 

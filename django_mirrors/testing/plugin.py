@@ -10,9 +10,18 @@ from typing import Any
 import pytest
 from django.apps import apps
 
-__all__ = ["pytest_runtest_protocol"]
+from django_mirrors import _compat
+
+__all__ = ["pytest_collection", "pytest_runtest_protocol"]
 
 _DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "live_server"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Let test classes that say only `default` go on working."""
+    if _has_mirrors():
+        _compat.follow_default_in_tests()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -27,10 +36,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
 
 
 def _uses_database(item: pytest.Item) -> bool:
-    if not apps.ready or not apps.is_installed("django_mirrors"):
+    if not _has_mirrors():
         return False
     if item.get_closest_marker("django_db") is not None:
         return True
     if _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
         return True
     return hasattr(getattr(item, "cls", None), "databases")
+
+
+def _has_mirrors() -> bool:
+    return apps.ready and apps.is_installed("django_mirrors")

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.sites.models import Site
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 
 from django_mirrors import mirrors, use_mirror
 from django_mirrors.exceptions import InvalidMirror, MirrorExists, OperationFailed
@@ -149,6 +151,34 @@ def test_adding_continues_after_a_stop_in_any_step(
         assert Marker.objects.count() == 1
         assert get_user_model().objects.count() == 1
         assert Book.objects.get().title == "Made by the hook"
+
+
+def test_migration_that_was_applied_and_not_recorded_is_no_obstacle(
+    defaults, monkeypatch
+):
+    steps = provision_module._STEPS
+
+    def apply_half(work):
+        provision_module.migrate(work.mirror)
+        recorder = MigrationRecorder(connections[work.mirror.alias])
+        recorder.record_unapplied("sessions", "0001_initial")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        provision_module,
+        "_STEPS",
+        [
+            replace(step, do=apply_half) if step.name == "migrations" else step
+            for step in steps
+        ],
+    )
+    with pytest.raises(KeyboardInterrupt):
+        add_mirror("books", {})
+    monkeypatch.setattr(provision_module, "_STEPS", steps)
+
+    add_mirror("books", {})
+
+    assert mirrors["books"].state == "active"
 
 
 def count_call(mirror):

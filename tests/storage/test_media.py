@@ -11,7 +11,7 @@ from django.utils.http import http_date
 from django_mirrors import Mirror, use_mirror
 from django_mirrors.exceptions import NoCurrentMirror
 from django_mirrors.registry import mirrors
-from django_mirrors.storage import MirrorStorage
+from django_mirrors.storage import MirrorStorage, signatures
 from django_mirrors.storage.media import serve_media, sign_media_url
 
 BODY = b"0123456789"
@@ -575,6 +575,15 @@ def test_a_signature_of_an_earlier_key_counts_during_a_rotation(site, settings):
 def test_a_signature_needs_time_to_live(site, seconds):
     with use_mirror("books"), pytest.raises(ValueError, match="seconds above 0"):
         sign_media_url("a.txt", expires_in=seconds)
+
+
+def test_signatures_differ_between_mirrors_even_under_one_key(site):
+    texts = set()
+    for name in ("books", "films", "films-fr", "original"):
+        with use_mirror(name):
+            texts.add(signatures._build_text("a.txt", "default", "1"))
+
+    assert len(texts) == 4
 
 
 def test_signing_without_a_mirror_raises(site):

@@ -49,8 +49,8 @@ class FleetCommand(BaseCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(
-                f"The original's database failed ({type(error).__name__}: {error}). "
-                "Check that it runs, and run 'manage.py migrate'."
+                f"A database failed ({type(error).__name__}: {error}). Check that the "
+                "original's runs, and run 'manage.py migrate'."
             ) from error
 
     def print_json(self, value: Any) -> None:

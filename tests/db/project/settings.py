@@ -15,6 +15,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = ["django_mirrors.middleware.MirrorMiddleware"]
 ROOT_URLCONF = "stock.urls"
+STATIC_URL = "/static/"
+MEDIA_URL = "/media/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ENGINE = "django.db.backends.sqlite3"
