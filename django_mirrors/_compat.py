@@ -19,6 +19,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.core.management import ManagementUtility
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
@@ -85,6 +86,17 @@ def find_open_connection(alias: str) -> Any:
     return getattr(connections._connections, alias, None)  # type: ignore[attr-defined]
 
 
+def disconnect(opened: Iterable[BaseDatabaseWrapper]) -> None:
+    """Close connections of a thread that ends, those in memory included.
+
+    SQLite's close() spares databases in memory, which tests share between threads.
+    """
+    for connection in opened:
+        connection.close()
+        if connection.connection is not None:
+            connection._close()  # type: ignore[attr-defined]
+
+
 def find_command_arguments() -> Sequence[str] | None:
     """Return the arguments of the management command that starts this process, or None.
 
@@ -119,7 +131,7 @@ def get_forbidden_database_errors() -> tuple[type[Exception], ...]:
     return (AssertionError, RuntimeError) if is_test_environment() else ()
 
 
-class _TestedConnection(ConnectionProxy):
+class _TestedConnection(ConnectionProxy):  # type: ignore[type-arg]
     """The connection that test classes call `default`, whatever its alias is."""
 
     alias = DEFAULT_DB_ALIAS
@@ -150,11 +162,10 @@ def _forbid_original(test_case: Any) -> None:
 
         def ensure_connection(self: Any, *args: Any, **kwargs: Any) -> None:
             alias = self.alias
-            if alias != "original" or DEFAULT_DB_ALIAS in cls.databases:
-                return ensure(self, *args, **kwargs)
-            self.alias = DEFAULT_DB_ALIAS
+            if alias == "original" and DEFAULT_DB_ALIAS not in cls.databases:
+                self.alias = DEFAULT_DB_ALIAS
             try:
-                return ensure(self, *args, **kwargs)
+                ensure(self, *args, **kwargs)
             finally:
                 self.alias = alias
 

@@ -1,191 +1,222 @@
-"""The places where Django's query sets, queries, objects and files ask for their mirror.
+"""Where Django's query sets, queries, objects and files ask for their mirror.
 
 Django has hooks for routing only: a query that is used inside another one, or an object
 inside a query, is never asked about. Each function here wraps one method that all such
-uses go through, in Django 5.2 to 6.1; the first argument says what to ask.
+uses go through, in Django 5.2 to 6.1.
 """
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, Protocol
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Model, QuerySet
-from django.db.models.fields.files import FieldFile
-from django.db.models.query import RawQuerySet
-from django.db.models.sql.compiler import (
-    SQLCompiler,
-    SQLInsertCompiler,
-    SQLUpdateCompiler,
-)
-from django.db.models.sql.query import Query
+from django.db.models import base, query
+from django.db.models.fields import files
+from django.db.models.sql import query as sql
 
-HINT = "mirror"
+__all__ = ["HINT", "Pins", "pin_queries"]
+
+HINT = "mirror"  # the hint that a router gets, beside Django's "instance"
+
+# Methods of these classes are replaced, which their types do not foresee.
+_Model: Any = base.Model
+_QuerySet: Any = query.QuerySet
+_RawQuerySet: Any = query.RawQuerySet
+_Query: Any = sql.Query
+_FieldFile: Any = files.FieldFile
+_ORIGINAL = "original"
+
+Method = Callable[..., Any]
 
 
 class Pins(Protocol):
     """What the wrappers ask."""
 
-    def find_hint(self, model: type[Model]) -> str | None:
-        """Return the alias that a query set on `model` built now belongs to, or None."""
+    def find_pins(self, model: Any) -> tuple[str | None, str | None]:
+        """Return the alias for the router, and that for the query, of a query set."""
 
     def find_pin(self, alias: str) -> str | None:
-        """Return what a query for the database `alias` is pinned to, or None."""
+        """Return what a query that was told to use `alias` is pinned to, or None."""
 
     def resolve(self, alias: str) -> str:
         """Return the precise alias that `alias` means now."""
 
-    def check_query(self, pin: str, connection: Any, model: type[Model]) -> None:
+    def check_query(self, pin: str, connection: Any, model: Any) -> None:
         """Raise if a query pinned to `pin` would run on `connection`."""
 
     def check_instances(self, values: Iterable[Any]) -> None:
         """Raise if one of the objects belongs to another mirror."""
 
-    def find_leave(self, compiler: Any) -> AbstractContextManager[None] | None:
-        """Return the block in which the query of `compiler` may run, or None."""
+    def find_leave(self, connection: Any, model: Any) -> Any:
+        """Return what makes the block in which a query on `model` may run, or None."""
 
 
-def pin_query_sets(pins: Pins) -> None:
+def pin_queries(pins: Pins) -> None:
+    """Let everything below ask `pins`, from now on."""
+    # A query is pinned to an alias by this attribute, which its copies keep.
+    _Query.mirror = None
+    _pin_query_sets(pins)
+    _check_queries(pins)
+    _check_objects(pins)
+    _check_files(pins)
+
+
+def _pin_query_sets(pins: Pins) -> None:
     """Let a query set keep the alias of the mirror it is built in, and its query too.
 
     Every query set is built by `__init__`, a changed one from the hints of the one
     before. `using()` and the managers' `db_manager()` win.
     """
 
-    def pin(queryset: Any, using: str | None, hints: dict[str, Any] | None) -> None:
-        query = queryset._query
-        if using is None:
-            if (hints and HINT in hints) or queryset.model is None:
-                return
-            alias = pins.find_hint(queryset.model)
-            if alias is None:
-                return
-            if not hints or "instance" not in hints:
-                # Else the object tells, and the router is asked about it alone.
-                queryset._hints = {**queryset._hints, HINT: alias}
-        else:
-            if query.mirror == using:
-                return
-            # An object keeps this name, to tell where it came from: it must be precise.
-            queryset._db = alias = pins.resolve(using)
-            if using == DEFAULT_DB_ALIAS and alias != using:
-                queryset._hints = {**queryset._hints, HINT: alias}
-        if query.mirror is None:
-            query.mirror = pins.find_pin(alias)
-
-    @wraps(build := QuerySet.__init__)
+    @wraps(build := _QuerySet.__init__)
     def build_pinned(
-        self: Any, model: Any = None, query: Any = None, using: Any = None, hints: Any = None
+        self: Any,
+        model: Any = None,
+        query: Any = None,
+        using: Any = None,
+        hints: Any = None,
     ) -> None:
         build(self, model, query, using, hints)
-        pin(self, using, hints)
+        if using is not None:
+            _pin_to_alias(self, using, pins)
+        elif model is not None and not (hints and HINT in hints):
+            _pin_to_mirror(self, pins)
 
-    @wraps(build_raw := RawQuerySet.__init__)
-    def build_raw_pinned(self: Any, raw_query: Any, model: Any = None, *args: Any, **kwargs: Any) -> None:
-        hints = kwargs.get("hints") or {}
-        if kwargs.get("using") is None and HINT not in hints and model is not None:
-            alias = pins.find_hint(model)
-            if alias is not None:
-                kwargs["hints"] = {**hints, HINT: alias}
-        build_raw(self, raw_query, model, *args, **kwargs)
-
-    @wraps(use := QuerySet.using)
+    @wraps(use := _QuerySet.using)
     def use_pinned(self: Any, alias: Any) -> Any:
         clone = use(self, alias)
         if alias is not None:
-            clone._hints = {key: item for key, item in clone._hints.items() if key != HINT}
+            hints = clone._hints.items()
+            clone._hints = {key: item for key, item in hints if key != HINT}
             clone._query.mirror = None
-            pin(clone, alias, None)
+            _pin_to_alias(clone, alias, pins)
         return clone
 
-    Query.mirror = None  # type: ignore[attr-defined]
-    QuerySet.__init__ = build_pinned  # type: ignore[method-assign]
-    QuerySet.using = use_pinned  # type: ignore[method-assign]
-    RawQuerySet.__init__ = build_raw_pinned  # type: ignore[method-assign]
+    _QuerySet.__init__ = build_pinned
+    _QuerySet.using = use_pinned
+    _RawQuerySet.__init__ = _pin_raw(_RawQuerySet.__init__, pins)
 
 
-def check_queries(pins: Pins) -> None:
+def _pin_raw(build: Method, pins: Pins) -> Method:
+    @wraps(build)
+    def build_pinned(
+        self: Any, raw_query: Any, model: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
+        hints = kwargs.get("hints") or {}
+        if kwargs.get("using") is None and HINT not in hints and model is not None:
+            alias, _ = pins.find_pins(model)
+            if alias is not None:
+                kwargs["hints"] = {**hints, HINT: alias}
+        build(self, raw_query, model, *args, **kwargs)
+
+    return build_pinned
+
+
+def _pin_to_mirror(queryset: Any, pins: Pins) -> None:
+    alias, pin = pins.find_pins(queryset.model)
+    if alias is None:
+        return
+    if "instance" not in queryset._hints:
+        # Else the object tells, and the router is asked about it alone.
+        queryset._hints = {**queryset._hints, HINT: alias}
+    if queryset._query.mirror is None:
+        queryset._query.mirror = pin
+
+
+def _pin_to_alias(queryset: Any, using: str, pins: Pins) -> None:
+    if queryset._query.mirror == using:
+        return
+    # An object keeps this name, to tell where it came from: it must be precise.
+    queryset._db = alias = pins.resolve(using)
+    if using == DEFAULT_DB_ALIAS != alias:
+        queryset._hints = {**queryset._hints, HINT: alias}
+    if queryset._query.mirror is None:
+        queryset._query.mirror = pins.find_pin(alias)
+
+
+def _check_queries(pins: Pins) -> None:
     """Check the pin of each query that is turned into SQL, those inside it included.
 
     A query becomes SQL through `get_compiler()`: alone, in `__in`, in `Subquery` and
     `Exists`, and as part of a `union()`.
     """
 
-    @wraps(get_compiler := Query.get_compiler)
+    @wraps(get_compiler := _Query.get_compiler)
     def get_checked_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        compiler = get_compiler(self, *args, **kwargs)
-        if self.mirror is not None and self.mirror != compiler.connection.alias:
-            pins.check_query(self.mirror, compiler.connection, self.model)
-        return compiler
+        made = get_compiler(self, *args, **kwargs)
+        alias = made.connection.alias
+        if self.mirror is not None and self.mirror != alias:
+            pins.check_query(self.mirror, made.connection, self.model)
+        if alias == _ORIGINAL:
+            leave = pins.find_leave(made.connection, self.model)
+            if leave is not None:
+                made.execute_sql = _run_in(leave, made.execute_sql)
+        return made
 
-    def leave(execute: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(execute)
-        def execute_freely(self: Any, *args: Any, **kwargs: Any) -> Any:
-            block = pins.find_leave(self)
-            if block is None:
-                return execute(self, *args, **kwargs)
-            with block:
-                return execute(self, *args, **kwargs)
-
-        return execute_freely
-
-    Query.get_compiler = get_checked_compiler
-    SQLCompiler.execute_sql = leave(SQLCompiler.execute_sql)
-    SQLInsertCompiler.execute_sql = leave(SQLInsertCompiler.execute_sql)
-    SQLUpdateCompiler.execute_sql = leave(SQLUpdateCompiler.execute_sql)
+    _Query.get_compiler = get_checked_compiler
 
 
-def check_objects(pins: Pins) -> None:
-    """Check objects where they enter a query or are written without the router."""
+def _run_in(block: Method, run: Method) -> Method:
+    def run_in_block(*args: Any, **kwargs: Any) -> Any:
+        with block():
+            return run(*args, **kwargs)
 
-    def precise(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Let `using="default"` mean the alias of the current mirror, by its name."""
+    return run_in_block
 
-        @wraps(method)
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            using = kwargs.get("using")
-            if using is None and args and isinstance(args[0], str):
-                using, args = args[0], args[1:]
-            if using is not None:
-                if using == DEFAULT_DB_ALIAS:
-                    pins.check_instances([self])
-                kwargs["using"] = pins.resolve(using)
-            return method(self, *args, **kwargs)
 
-        return call
+def _check_objects(pins: Pins) -> None:
+    """Check objects where they enter a query, or are written without the router."""
 
-    def bulk(method: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(method)
-        def write(self: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._db is None or HINT in self._hints:
-                objs = objs if isinstance(objs, list | tuple) else list(objs)
-                pins.check_instances(objs)
-            return method(self, objs, *args, **kwargs)
-
-        return write
-
-    @wraps(check_type := Query.check_query_object_type)
+    @wraps(check_type := _Query.check_query_object_type)
     def check_object(self: Any, value: Any, *args: Any) -> None:
         check_type(self, value, *args)
         pins.check_instances([value])
 
-    @wraps(prepare := Model.prepare_database_save)
+    @wraps(prepare := _Model.prepare_database_save)
     def prepare_checked(self: Any, field: Any) -> Any:
         pins.check_instances([self])
         return prepare(self, field)
 
-    Model.save = precise(Model.save)  # type: ignore[method-assign]
-    Model.save_base = precise(Model.save_base)  # type: ignore[method-assign]
-    Model.delete = precise(Model.delete)  # type: ignore[method-assign]
-    Model.refresh_from_db = precise(Model.refresh_from_db)  # type: ignore[method-assign]
-    Model.prepare_database_save = prepare_checked  # type: ignore[attr-defined]
-    QuerySet.bulk_create = bulk(QuerySet.bulk_create)  # type: ignore[method-assign]
-    QuerySet.bulk_update = bulk(QuerySet.bulk_update)  # type: ignore[method-assign]
-    Query.check_query_object_type = check_object
+    _Query.check_query_object_type = check_object
+    _Model.prepare_database_save = prepare_checked
+    _Model.save_base = _be_precise(_Model.save_base, pins)
+    _Model.delete = _be_precise(_Model.delete, pins)
+    _Model.refresh_from_db = _be_precise(_Model.refresh_from_db, pins)
+    _QuerySet.bulk_create = _check_all(_QuerySet.bulk_create, pins)
+    _QuerySet.bulk_update = _check_all(_QuerySet.bulk_update, pins)
 
 
-def check_files(pins: Pins) -> None:
+def _be_precise(method: Method, pins: Pins) -> Method:
+    """Return `method`, where `using="default"` means the current mirror by its name."""
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        using = kwargs.get("using")
+        if using is None and args and isinstance(args[0], str):
+            using, args = args[0], args[1:]
+        if using is not None:
+            if using == DEFAULT_DB_ALIAS:
+                pins.check_instances([self])
+            kwargs["using"] = pins.resolve(using)
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+def _check_all(method: Method, pins: Pins) -> Method:
+    """Return `method`, which refuses objects of another mirror."""
+
+    @wraps(method)
+    def write(self: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._db is None or HINT in self._hints:
+            objs = objs if isinstance(objs, list | tuple) else list(objs)
+            pins.check_instances(objs)
+        return method(self, objs, *args, **kwargs)
+
+    return write
+
+
+def _check_files(pins: Pins) -> None:
     """Check the object of a file field whenever its file is touched.
 
     All of FieldFile goes through its `storage`, but for a file that is already open.
@@ -198,10 +229,10 @@ def check_files(pins: Pins) -> None:
     def set_storage(self: Any, storage: Any) -> None:
         self.__dict__["storage"] = storage
 
-    @wraps(require_file := FieldFile._require_file)  # type: ignore[attr-defined]
+    @wraps(require_file := _FieldFile._require_file)
     def require_own_file(self: Any) -> None:
         require_file(self)
         pins.check_instances([self.instance])
 
-    FieldFile.storage = property(get_storage, set_storage)  # type: ignore[assignment]
-    FieldFile._require_file = require_own_file  # type: ignore[attr-defined]
+    _FieldFile.storage = property(get_storage, set_storage)
+    _FieldFile._require_file = require_own_file

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.conf import settings
 
-from django_mirrors.definition import find_close
 from django_mirrors import _compat
+from django_mirrors.definition import find_close
 from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.mirror import ORIGINAL_NAME, Mirror, check_defaults
 

@@ -58,6 +58,11 @@ class Frame(NamedTuple):
 _frame: ContextVar[Frame | None] = ContextVar("django_mirrors", default=None)
 
 
+# For those who ask at each query: the innermost block, or None. Immutable, so what was
+# allowed in a frame is allowed in it again.
+find_frame: Callable[[], Frame | None] = _frame.get
+
+
 def get_current_mirror() -> Mirror:
     """Return the current mirror. Raises `NoCurrentMirror` if there is none."""
     mirror = find_current_mirror()
@@ -75,12 +80,6 @@ def find_current_mirror() -> Mirror | None:
     if frame is not None:
         return frame.mirror
     return _find_command_mirror()
-
-
-def find_entered_mirror() -> Mirror | None:
-    """Return the mirror of the innermost block, or None; a command's does not count."""
-    frame = _frame.get()
-    return None if frame is None else frame.mirror
 
 
 def is_crossing() -> bool:

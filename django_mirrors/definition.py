@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +39,8 @@ DATABASE, STORAGE, CACHE, SESSIONS, MAIL = SERVICES = (
 )
 # Keys of a definition that hold a service of the mirror's own.
 _SERVICE_KEYS = (*((name, name) for name in SERVICES), ("STORAGES", STORAGE))
+# Keys that are known, and not supported yet.
+_UNSUPPORTED = frozenset({"SCHEMA", "REPLICA", "MAIL"})
 # One value for all that say nothing: most mirrors leave most keys out.
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -94,6 +97,10 @@ def read_definition(
     values: dict[str, Any] = {}
     for key, value in definition.items():
         reader = _READERS.get(key)
+        if key in _UNSUPPORTED:
+            problems.append(
+                f"{place}[{key!r}] is not supported by this release. Remove it."
+            )
         if reader is None:
             hint = find_close(key, DEFINITION_KEYS)
             problems.append(f"{place} has the unknown key {key!r}. {hint}")
@@ -235,13 +242,9 @@ def _read_backend(value: Any) -> str | Mapping[str, Any]:
 def _read_mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _refuse(" is not a dictionary. Write {'KEY': value}.")
-    problems = [
-        f" has the key {key!r}. Write keys as strings."
-        for key in value
-        if not isinstance(key, str)
-    ]
-    if problems:
-        raise _refuse(*problems)
+    for key in value:
+        if not isinstance(key, str):
+            raise _refuse(f" has the key {key!r}. Write keys as strings.")
     return MappingProxyType(dict(value)) if value else EMPTY
 
 
@@ -265,43 +268,50 @@ def _read_shares(value: Any) -> Mapping[str, str]:
 
 def _read_settings(value: Any) -> Mapping[str, Any]:
     settings = _read_mapping(value)
-    problems = []
-    for name in settings:
-        if not _SETTING.fullmatch(name):
-            problems.append(f": {name!r} is not a setting. Use upper case.")
-        elif name in _REPLACED or not _compat.can_vary(name):
-            problems.append(
-                f": the setting '{name}' cannot vary by mirror{_explain(name)}"
-            )
+    problems = [
+        f": {problem}" for name in settings if (problem := _find_setting_problem(name))
+    ]
     if problems:
         raise _refuse(*problems)
     return settings
 
 
-def _explain(name: str) -> str:
-    if name.startswith(("EMAIL_", "MAIL")):
-        return ". Write 'MAIL' beside 'SETTINGS'."
+@lru_cache(maxsize=1024)
+def _find_setting_problem(name: str) -> str:
+    if not _SETTING.fullmatch(name):
+        return f"{name!r} is not a setting. Use upper case."
+    if name not in _REPLACED and _compat.can_vary(name):
+        return ""
+    cannot = f"the setting '{name}' cannot vary by mirror"
     if name in _REPLACED:
-        return f". {_REPLACED[name]}"
-    return ", since Django reads it once for the whole process. Remove it."
+        return f"{cannot}. {_REPLACED[name]}"
+    return f"{cannot}, since Django reads it once for the whole process. Remove it."
 
 
 def _read_labels(value: Any) -> Mapping[str, str]:
     labels = _read_mapping(value)
     problems = [
-        f": {key!r} is not a label's key. Begin with a letter, then letters, digits "
-        "and '_./-', at most 63."
-        for key in labels
-        if not _LABEL_KEY.fullmatch(key)
-    ]
-    problems += [
         f"[{key!r}] is not a text. Write a string."
         for key, item in labels.items()
         if not isinstance(item, str)
     ]
     if problems:
         raise _refuse(*problems)
-    return labels
+    return _build_labels(tuple(labels.items()))
+
+
+@lru_cache(maxsize=1024)
+def _build_labels(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    # Many mirrors have the same labels: they share one value.
+    problems = [
+        f": {key!r} is not a label's key. Begin with a letter, then letters, digits "
+        "and '_./-', at most 63."
+        for key, _ in items
+        if not _LABEL_KEY.fullmatch(key)
+    ]
+    if problems:
+        raise _refuse(*problems)
+    return MappingProxyType(dict(items))
 
 
 def _read_state(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Read, check and match host names: one linear-time parser for registering and for serving."""
+"""Read and check host names: one linear-time parser, to register and to serve."""
 
 from ipaddress import AddressValueError, IPv6Address
 from string import ascii_lowercase, digits
@@ -134,7 +134,8 @@ def _check_name(host: str, text: str) -> None:
         return
     if not host or len(host) > MAX_HOST_LENGTH:
         raise InvalidHost(
-            f"Host {_show(text)} has no name, or one of over {MAX_HOST_LENGTH} characters."
+            f"Host {_show(text)} has no name, or one of over {MAX_HOST_LENGTH} "
+            "characters."
         )
     labels = host.split(".")
     for label in labels:
@@ -161,7 +162,7 @@ def _check_label(label: str, text: str) -> None:
 
 
 def _ends_in_number(label: str) -> bool:
-    # The URL standard (whatwg) reads such a host as an IPv4 address, 0x7f000001 included.
+    # The URL standard (whatwg) reads such a host as an IPv4 address, 0x7f000001 too.
     if _DIGITS.issuperset(label):
         return True
     return label.startswith("0x") and _HEX_DIGITS.issuperset(label[2:])

@@ -52,7 +52,7 @@ def _get_empty() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=True)
 class Mirror:
-    """One application of the fleet, built by `from_mapping` and changed by replacing."""
+    """One application of the fleet: built by `from_mapping`, changed by replacing."""
 
     name: str
     display_name: str

@@ -46,8 +46,12 @@ class Run:
 
     def describe(self) -> str:
         counts = Counter(self.outcomes.values())
-        parts = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-        return f"{self.name}: {len(self.outcomes)} tests in {self.seconds:.0f} s: {parts}"
+        parts = ", ".join(
+            f"{count} {outcome}" for outcome, count in counts.most_common()
+        )
+        return (
+            f"{self.name}: {len(self.outcomes)} tests in {self.seconds:.0f} s: {parts}"
+        )
 
 
 def main() -> int:
@@ -64,7 +68,9 @@ def main() -> int:
     for run in runs:
         print(run.describe())
     if len(runs) == 1:
-        return int(any(outcome in {"failed", "error"} for outcome in run.outcomes.values()))
+        return int(
+            any(outcome in {"failed", "error"} for outcome in run.outcomes.values())
+        )
     return report(*runs)
 
 
@@ -72,11 +78,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("labels", nargs="*", help="labels of Django's tests; all of them")
+    parser.add_argument(
+        "labels", nargs="*", help="labels of Django's tests; all of them"
+    )
     parser.add_argument(
         "--source", type=Path, help="an unpacked source distribution of Django"
     )
-    parser.add_argument("--database", default="", help="URL of a server; SQLite if none")
+    parser.add_argument(
+        "--database", default="", help="URL of a server; SQLite if none"
+    )
     parser.add_argument("--work", type=Path, help="where outcomes and output are kept")
     parser.add_argument(
         "--only",
@@ -110,7 +120,8 @@ def list_labels(source: Path) -> list[str]:
     return sorted(
         path.parent.name
         for path in (source / "tests").glob("*/__init__.py")
-        if path.parent.name not in LEFT_OUT | {"import_error_package", "test_runner_apps"}
+        if path.parent.name
+        not in LEFT_OUT | {"import_error_package", "test_runner_apps"}
     )
 
 
@@ -185,7 +196,9 @@ def report(plain: Run, mirrored: Run) -> int:
     }
     for test in sorted(lost):
         reason = INTERNAL.get(test)
-        print(f"  {lost[test]:8} {test}" + (f"  [expected: {reason}]" if reason else ""))
+        print(
+            f"  {lost[test]:8} {test}" + (f"  [expected: {reason}]" if reason else "")
+        )
     unexpected = sorted(set(lost) - set(INTERNAL))
     if unexpected:
         print(f"{len(unexpected)} tests pass without mirrors only.")

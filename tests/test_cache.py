@@ -12,10 +12,13 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.sessions.backends.cache import SessionStore
-from django.core import signals
-from django.core.cache import cache, caches
+from django.contrib.sessions.backends.cached_db import (
+    SessionStore as CachedSessionStore,
+)
+from django.core.cache import cache, caches, close_caches
 from django.core.cache.backends.base import BaseCache, CacheKeyWarning
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.management import call_command
 from django.http import HttpResponse
 from django.template import Context, Engine
 from django.test import RequestFactory
@@ -33,6 +36,7 @@ from tests.plugins.services import get_redis_url
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 REDIS = "django.core.cache.backends.redis.RedisCache"
 FILES = "django.core.cache.backends.filebased.FileBasedCache"
+DATABASE = "django.core.cache.backends.db.DatabaseCache"
 EXAMPLES = int(os.environ.get("TEST_FUZZ_EXAMPLES", "300"))
 
 
@@ -362,8 +366,9 @@ def test_a_request_that_ends_closes_what_was_used_without_a_mirror(locmem, monke
     with use_mirror("books"):
         locmem.get("a")
 
-    signals.request_finished.send(None)
-    signals.request_finished.send(None)
+    # What Django calls after each request, when no mirror is current.
+    close_caches()
+    close_caches()
 
     assert len(closed) == 1
 
@@ -523,7 +528,7 @@ with use_mirror(build("books")):
     print(cache.get("key"), flush=True)
     sys.stdin.readline()
     started = time.monotonic()
-    while cache.get("key") is not None:
+    while cache.get("key") is not None and time.monotonic() < started + 10:
         time.sleep(0.01)
     print(time.monotonic() - started, flush=True)
     cache.set("from-there", 1)
@@ -996,6 +1001,34 @@ def test_a_session_in_the_cache_is_unknown_to_another_mirror(locmem):
         assert SessionStore(key).load() == {}
     with use_mirror("books"):
         assert SessionStore(key)["user"] == "reader"
+
+
+def test_a_cached_session_of_one_mirror_is_unknown_to_another(fleet, in_memory):
+    with use_mirror("books"):
+        session = CachedSessionStore()
+        session["user"] = "reader"
+        session.create()
+        key = session.session_key
+        assert CachedSessionStore(key)["user"] == "reader"
+
+    with use_mirror("films"):
+        assert not CachedSessionStore().exists(key)
+        assert CachedSessionStore(key).load() == {}
+
+
+def test_a_cache_in_the_database_is_in_that_of_the_mirror(fleet, settings):
+    settings.CACHES = {"default": wrap(DATABASE, "cache_table")}
+    for name in ("books", "films"):
+        with use_mirror(name):
+            call_command("createcachetable", "cache_table", database=name)
+            cache.set("key", name)
+
+    with use_mirror("books"):
+        assert cache.get("key") == "books"
+        cache.clear()
+        assert cache.get("key") is None
+    with use_mirror("films"):
+        assert cache.get("key") == "films"
 
 
 def test_waiting_longer_than_the_memory_lasts_finds_entries_again(locmem, monkeypatch):

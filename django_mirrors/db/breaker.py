@@ -10,7 +10,7 @@ from django_mirrors.exceptions import MirrorUnavailable
 
 __all__ = ["Breaker", "breaker"]
 
-# A server that refuses at once costs nobody anything; one that is silent costs a worker.
+# A server that refuses at once costs nobody anything, a silent one costs a worker.
 _SLOW_SECONDS = 0.5
 _LONGEST_SECONDS = 8.0
 
@@ -23,8 +23,8 @@ class _Hold(NamedTuple):
 class Breaker:
     """Remembers which databases were silent, for all threads of the process.
 
-    After a slow failure nobody tries the database for a second, and twice as long after
-    each further one, up to eight; then one thread tries, while the others still fail.
+    After a slow failure nobody tries the database for a second, and twice as long
+    after each further one, up to eight; then one thread tries, the others still fail.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Breaker:
 
     @contextmanager
     def watched(self, alias: str) -> Iterator[None]:
-        """Watch an attempt to connect. Raises `MirrorUnavailable` if none may be made."""
+        """Watch an attempt to connect. Raises `MirrorUnavailable` if it must wait."""
         if alias in self._holds:
             self._take_turn(alias)
         began = monotonic()
@@ -58,7 +58,8 @@ class Breaker:
             if now < hold.until:
                 raise MirrorUnavailable(
                     f"The database of mirror '{alias}' did not answer and is not tried "
-                    f"again for {hold.until - now:.1f} seconds. Check that its server runs."
+                    f"again for {hold.until - now:.1f} seconds. Check that its server "
+                    "runs."
                 )
             # The others go on failing while this thread tries.
             self._holds[alias] = hold._replace(until=now + _LONGEST_SECONDS)

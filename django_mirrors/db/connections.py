@@ -6,7 +6,6 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import ConnectionHandler, load_backend
 
-from django_mirrors import _compat
 from django_mirrors.conf import get_conf
 from django_mirrors.context import find_current_mirror, is_entered
 from django_mirrors.db.guard import Guarded, build_guarded
@@ -34,9 +33,13 @@ class MirrorConnectionHandler(ConnectionHandler):
     """Connections by alias, where `default` is that of the current mirror.
 
     Connections to mirrors are opened on demand. A thread keeps at most
-    `MAX_OPEN_CONNECTIONS` of them, not counting the original's, and closes the one used longest ago, but never one
-    that is in a transaction, is being read from, or belongs to a mirror the thread is in.
+    `MAX_OPEN_CONNECTIONS` of them, not counting the original's, and closes the one used
+    longest ago, but never one that is in a transaction, is being read from, or belongs
+    to a mirror the thread is in.
     """
+
+    settings: Any
+    _connections: Any
 
     def __getitem__(self, alias: str) -> Any:
         if alias == DEFAULT_DB_ALIAS:
@@ -76,7 +79,7 @@ class MirrorConnectionHandler(ConnectionHandler):
             )
         return databases
 
-    def all(self, initialized_only: bool = False) -> list[Any]:
+    def all(self, initialized_only: bool = False) -> list[Any]:  # noqa: FBT001, FBT002 - Django's
         """Return the connections this thread has, or one for each alias to be seen."""
         if initialized_only:
             return list(self._get_open().values())
@@ -114,7 +117,9 @@ class MirrorConnectionHandler(ConnectionHandler):
 
     def _evict(self) -> None:
         of_mirrors = {
-            alias: item for alias, item in self._get_open().items() if _is_of_mirror(item)
+            alias: item
+            for alias, item in self._get_open().items()
+            if _is_of_mirror(item)
         }
         excess = len(of_mirrors) - get_conf().max_open_connections + 1
         if excess <= 0:

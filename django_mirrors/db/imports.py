@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType
 
-from django_mirrors.context import find_entered_mirror, suspend_mirror
+from django_mirrors.context import find_frame, suspend_mirror
 
 __all__ = ["leave_mirror_at_import"]
 
@@ -21,7 +21,8 @@ class MirrorlessImporter:
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the module's spec, or None to leave it to the finders that follow."""
-        if find_entered_mirror() is None:
+        frame = find_frame()
+        if frame is None or frame.mirror is None:
             return None
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             spec = finder.find_spec(name, path, target)

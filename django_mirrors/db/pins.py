@@ -7,7 +7,6 @@ current, such as a class attribute of a view, takes the mirror it is first used 
 """
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -15,12 +14,17 @@ from django.db.models import Model
 
 from django_mirrors import _compat_orm
 from django_mirrors.conf import get_conf
-from django_mirrors.context import find_current_mirror, find_entered_mirror, is_crossing
+from django_mirrors.context import find_current_mirror, find_frame, is_crossing
 from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
-from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.registry import mirrors
 
-__all__ = ["check_instance", "check_owner", "is_of_original", "is_original_label", "pin_queries"]
+__all__ = [
+    "check_instance",
+    "check_owner",
+    "is_of_original",
+    "is_original_label",
+    "pin_queries",
+]
 
 _APP = "django_mirrors"
 _MARKER = "marker"  # the one model of ours that every mirror has
@@ -29,27 +33,29 @@ _MARKER = "marker"  # the one model of ours that every mirror has
 class Pins:
     """What `_compat_orm` asks about mirrors."""
 
-    def find_hint(self, model: type[Model]) -> str | None:
-        """Return the alias that a query set on `model` built now belongs to, or None."""
-        # The mirror of a management command does not count: modules are imported in it.
-        mirror = find_entered_mirror()
-        if mirror is None or is_of_original(model):
-            return None
-        return mirror.alias
+    def find_pins(self, model: type[Model]) -> tuple[str | None, str | None]:
+        """Return the alias for the router, and that for the query, of a new query set.
+
+        Both are None if it belongs to no mirror; the second one if it may yet be told
+        to reach another mirror, inside `cross_mirrors`.
+        """
+        # A management command's mirror does not count: modules are imported in it.
+        frame = find_frame()
+        if frame is None or frame.mirror is None or is_of_original(model):
+            return None, None
+        alias = frame.mirror.alias
+        return alias, None if frame.crossing else alias
 
     def find_pin(self, alias: str) -> str | None:
-        """Return what a query for the database `alias` is pinned to, or None."""
-        # Inside `cross_mirrors` a query may yet be told to reach another mirror.
-        if is_crossing() or connections.settings.is_static(alias):  # type: ignore[attr-defined]
-            return None
-        return alias
+        """Return what a query that was told to use `alias` is pinned to, or None."""
+        return None if is_crossing() or is_static(alias) else alias
 
     def resolve(self, alias: str) -> str:
         """Return the precise alias that `alias` means now."""
+        mirror = find_current_mirror()
         if alias == DEFAULT_DB_ALIAS:
-            mirror = find_current_mirror()
             return alias if mirror is None else mirror.alias
-        if connections.settings.is_static(alias):  # type: ignore[attr-defined]
+        if (mirror is not None and mirror.alias == alias) or is_static(alias):
             return alias
         named = mirrors.get(alias)
         return alias if named is None else named.alias
@@ -60,8 +66,8 @@ class Pins:
         if pin == owner or connection.is_static:
             return
         raise WrongMirror(
-            f"A query on {model.__name__} of mirror '{pin}' was used on the database of "
-            f"mirror '{owner}'. Build it again in that mirror."
+            f"A query on {model.__name__} of mirror '{pin}' was used on the database "
+            f"of mirror '{owner}'. Build it again in that mirror."
         )
 
     def check_instances(self, values: Iterable[Any]) -> None:
@@ -69,19 +75,16 @@ class Pins:
         for value in values:
             check_instance(value)
 
-    def find_leave(self, compiler: Any) -> AbstractContextManager[None] | None:
-        """Return the block in which the query of `compiler` may run, or None.
+    def find_leave(self, connection: Any, model: type[Model]) -> Any:
+        """Return what makes the block in which a query on `model` may run, or None.
 
         It is for models of the original alone, which are read and written from within
         every mirror.
         """
-        connection = compiler.connection
-        if connection.alias != ORIGINAL_NAME or not is_of_original(compiler.query.model):
+        mirror = find_current_mirror()
+        if mirror is None or mirror.is_original or not is_of_original(model):
             return None
-        if find_current_mirror() is None:
-            return None
-        leave: AbstractContextManager[None] = connection.freed()
-        return leave
+        return connection.freed
 
 
 def check_owner(owner: str, model: type[Model]) -> None:
@@ -89,12 +92,12 @@ def check_owner(owner: str, model: type[Model]) -> None:
     mirror = find_current_mirror()
     if mirror is not None and mirror.alias == owner:
         return
-    if connections.settings.is_static(owner) or is_crossing():  # type: ignore[attr-defined]
+    if is_static(owner) or is_crossing():
         return
     if mirror is None:
         raise NoCurrentMirror(
-            f"{model.__name__} of mirror '{owner}' was used while no mirror is current. "
-            f"Wrap the code in 'with use_mirror({owner!r}):'."
+            f"{model.__name__} of mirror '{owner}' was used while no mirror is "
+            f"current. Wrap the code in 'with use_mirror({owner!r}):'."
         )
     raise WrongMirror(
         f"{model.__name__} of mirror '{owner}' was used while '{mirror}' is current. "
@@ -113,6 +116,12 @@ def check_instance(instance: Any) -> None:
         check_owner(alias, instance.__class__)
 
 
+def is_static(alias: str) -> bool:
+    """Whether `alias` is a database of the project's own, and no mirror's."""
+    databases: Any = connections.settings
+    return bool(databases.is_static(alias))
+
+
 def is_of_original(model: type[Model] | None) -> bool:
     """Whether the table of `model` is in the original's database only."""
     if model is None:
@@ -129,8 +138,4 @@ def is_original_label(app_label: str, model_name: str | None) -> bool:
 
 def pin_queries() -> None:
     """Let Django's query sets, queries, objects and files ask for their mirror."""
-    pins = Pins()
-    _compat_orm.pin_query_sets(pins)
-    _compat_orm.check_queries(pins)
-    _compat_orm.check_objects(pins)
-    _compat_orm.check_files(pins)
+    _compat_orm.pin_queries(Pins())

@@ -21,12 +21,12 @@ class MirrorRouter:
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         """Return the alias of the current mirror, or of the original for its apps."""
-        mirror = get_current_mirror()
+        alias = get_current_mirror().alias
         if is_of_original(model):
             return ORIGINAL_NAME
         owner = find_owner(hints)
-        if owner is None or owner == mirror.alias:
-            return mirror.alias
+        if owner is None or owner == alias:
+            return alias
         check_owner(owner, model)
         return owner
 

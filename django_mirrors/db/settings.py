@@ -90,7 +90,8 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
 
     def get_current(self, alias: str) -> dict[str, Any] | None:
         """Return the dictionary of `alias`, or None if it is no longer in the fleet."""
-        return self[alias] if alias in self else None
+        # Not get(), which does not ask __missing__().
+        return self[alias] if alias in self else None  # noqa: SIM401
 
     def pin(self, alias: str) -> None:
         """Let `alias` be seen by what iterates over all databases."""
@@ -132,7 +133,9 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
         name = str(built.config["NAME"])
         if name != str(built.written["NAME"]) or ":memory:" in name:
             return True
-        return _compat.is_overridden("MIRRORS") or _compat.is_overridden("MIRRORS_OPTIONS")
+        return _compat.is_overridden("MIRRORS") or _compat.is_overridden(
+            "MIRRORS_OPTIONS"
+        )
 
     def build_config(self, mirror: Mirror) -> dict[str, Any]:
         """Return a new dictionary for the database of `mirror`; nothing is kept."""
@@ -152,7 +155,10 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
         if "postgresql" in config["ENGINE"] or "mysql" in config["ENGINE"]:
             config["OPTIONS"].setdefault("connect_timeout", conf.connect_timeout)
         # Django's own rules fill in the rest.
-        return ConnectionHandler({DEFAULT_DB_ALIAS: config}).settings[DEFAULT_DB_ALIAS]
+        filled: dict[str, dict[str, Any]] = ConnectionHandler(
+            {DEFAULT_DB_ALIAS: config}
+        ).settings
+        return filled[DEFAULT_DB_ALIAS]
 
 
 def mirror_databases(databases: Mapping[str, Mapping[str, Any]]) -> MirrorDatabases:
@@ -168,8 +174,8 @@ def mirror_databases(databases: Mapping[str, Mapping[str, Any]]) -> MirrorDataba
         )
     if ORIGINAL_NAME in databases:
         raise InvalidMirror(
-            f"mirror_databases() got the alias '{ORIGINAL_NAME}', which is another name "
-            "of 'default' here. Give that database another alias."
+            f"mirror_databases() got the alias '{ORIGINAL_NAME}', which is another "
+            "name of 'default' here. Give that database another alias."
         )
     copied = {alias: dict(config) for alias, config in databases.items()}
     add_options(copied[DEFAULT_DB_ALIAS])

@@ -3,18 +3,29 @@
 import logging
 import os
 from asyncio import get_running_loop
-from collections.abc import Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    ItemsView,
+    Iterator,
+    Mapping,
+    ValuesView,
+)
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, RLock, Thread
+from threading import Event, Lock, RLock, Thread
 from time import monotonic, sleep
+from typing import NamedTuple
+
+from django.db import connections
 
 from django_mirrors import _compat
-from django_mirrors.conf import find_original_hosts, get_conf
-from django_mirrors.exceptions import InvalidHost, UnknownHost, UnknownMirror
+from django_mirrors.conf import Conf, find_original_hosts, get_conf
+from django_mirrors.exceptions import UnknownHost, UnknownMirror
 from django_mirrors.hosts import parse_host
 from django_mirrors.mirror import Mirror
+from django_mirrors.registry.building import build_original
 from django_mirrors.registry.loader import Loader
-from django_mirrors.registry.snapshot import Snapshot, build_original
+from django_mirrors.registry.snapshot import Snapshot
 from django_mirrors.signals import fleet_changed
 
 __all__ = ["MirrorRegistry", "forget_fleet", "mirrors"]
@@ -23,6 +34,24 @@ logger = logging.getLogger("django_mirrors.registry")
 
 # How long a request of a process that was just forked waits for news of the fleet.
 _FIRST_LOOK_SECONDS = 1.0
+# How long a process that starts waits for the original's database, if that hangs.
+_START_SECONDS = 10.0
+
+
+class Original(NamedTuple):
+    """The original, and the configuration it was built from."""
+
+    conf: Conf
+    mirror: Mirror
+
+
+class Watching:
+    """A thread that follows the changes."""
+
+    def __init__(self) -> None:
+        self.looked = Event()  # for the first time
+        self.error: Exception | None = None
+        self.is_over = False
 
 
 class MirrorRegistry(Mapping[str, Mirror]):
@@ -33,6 +62,11 @@ class MirrorRegistry(Mapping[str, Mirror]):
     `POLL_SECONDS`.
     """
 
+    _snapshot: Snapshot | None
+    _before: Snapshot | None  # what was dropped, to tell the changes
+    _original: Original | None
+    _watching: Watching | None = None
+
     def __init__(self) -> None:
         self._forget()
         os.register_at_fork(after_in_child=self._forget_thread)
@@ -41,7 +75,8 @@ class MirrorRegistry(Mapping[str, Mirror]):
         mirror = self.get_snapshot().get(name)
         if mirror is None:
             raise UnknownMirror(
-                f"There is no mirror {name!r}. See the names with 'manage.py mirror_list'."
+                f"There is no mirror {name!r}. See the names with "
+                "'manage.py mirror_list'."
             )
         return mirror
 
@@ -57,26 +92,39 @@ class MirrorRegistry(Mapping[str, Mirror]):
     def __repr__(self) -> str:
         return f"<MirrorRegistry of {len(self)} mirrors>"
 
+    def items(self) -> ItemsView[str, Mirror]:
+        """Return names and mirrors, all of one moment."""
+        return self.get_snapshot().mirrors.items()
+
+    def values(self) -> ValuesView[Mirror]:
+        """Return the mirrors, all of one moment."""
+        return self.get_snapshot().mirrors.values()
+
     @property
     def is_watching(self) -> bool:
         """Whether a thread of this process follows the changes."""
-        return self._is_watching
+        return self._watching is not None
 
     @property
     def original(self) -> Mirror:
         """The mirror the others are made from."""
+        if self._snapshot is not None:
+            return self._snapshot.original
         # Known from settings alone: it must be usable to read the records.
-        snapshot = self._snapshot
-        return build_original(get_conf()) if snapshot is None else snapshot.original
+        conf = get_conf()
+        if self._original is None or self._original.conf is not conf:
+            self._original = Original(conf, build_original(conf))
+        return self._original.mirror
 
     def for_host(self, host: str) -> Mirror:
         """Return the mirror that answers on `host`, whatever its state.
 
         Raises `InvalidHost` if it is none, `UnknownHost` if no mirror has it.
         """
-        mirror = self.find_for_host(parse_host(host))
+        canonical = parse_host(host)
+        mirror = self.find_for_host(canonical)
         if mirror is None:
-            raise UnknownHost(f"No mirror answers on '{parse_host(host)}'.")
+            raise UnknownHost(f"No mirror answers on '{canonical}'.")
         return mirror
 
     def find_for_host(self, host: str) -> Mirror | None:
@@ -91,56 +139,48 @@ class MirrorRegistry(Mapping[str, Mirror]):
         self,
         *names: str,
         labels: Mapping[str, str] | None = None,
-        states: tuple[str, ...] = (),
-        exclude: tuple[str, ...] = (),
+        states: Collection[str] = (),
+        exclude: Collection[str] = (),
     ) -> tuple[Mirror, ...]:
-        """Return the mirrors that have all `labels` and one of `states`, sorted by name.
+        """Return the mirrors that have all `labels` and one of `states`, by name.
 
         Without names, all but the original are asked. Raises `UnknownMirror` for a name
         that does not exist, in `exclude` too.
         """
         for name in exclude:
             _ = self[name]
-        chosen = [self[name] for name in dict.fromkeys(names)] if names else self.values()
+        chosen = {self[name] for name in names} if names else self.values()
+        wanted = (labels or {}).items()
         return tuple(
             mirror
             for mirror in sorted(chosen, key=lambda item: item.name)
             if mirror.name not in exclude
             and (not states or mirror.state in states)
-            and (labels or {}).items() <= mirror.labels.items()
+            and wanted <= mirror.labels.items()
         )
 
     def get_snapshot(self) -> Snapshot:
         """Return the fleet as known now."""
         snapshot = self._snapshot
-        if self._is_watching and snapshot is not None:
+        if snapshot is not None and self._watching is not None:
             return snapshot
         return self._get_fresh_snapshot()
 
     def reload(self) -> None:
-        """Look for changes now, in the calling thread."""
-        with self._lock:
-            self._is_stale = True
-            self._get_fresh_snapshot()
+        """Look for changes now, before this returns."""
+        _run_outside_loop(self._look)
 
     def watch(self) -> None:
         """Follow changes in a thread of this process from now on.
 
-        A test process is not watched: its databases belong to the running test.
+        Raises `InvalidMirror` if the fleet cannot be built. A test process is not
+        watched: its databases belong to the running test.
         """
-        if self._is_watching or _compat.is_test_environment():
+        if self._watching is not None or _compat.is_test_environment():
             return
-        with self._lock:
-            if self._is_watching:
-                return
-            looked = Event()
-            Thread(
-                target=self._watch, args=(looked,), name="django_mirrors", daemon=True
-            ).start()
-            looked.wait(_FIRST_LOOK_SECONDS if self._snapshot else None)
-            self._is_watching = True
-        if self._failure is not None:
-            raise self._failure
+        with self._starting:
+            if self._watching is None:
+                self._start_watching()
 
     def forget(self) -> None:
         """Drop everything that was read, so that the next use reads it again."""
@@ -150,89 +190,115 @@ class MirrorRegistry(Mapping[str, Mirror]):
             self._before = before
 
     def _forget(self) -> None:
-        self._snapshot: Snapshot | None = None
-        self._before: Snapshot | None = None  # what was dropped, to tell the changes
+        if self._watching is not None:
+            self._watching.is_over = True
+        self._snapshot = None
+        self._before = None
+        self._original = None
         self._loader = Loader()
         self._looked = 0.0
-        self._is_stale = False
         self._forget_thread()
 
     def _forget_thread(self) -> None:
         # A forked child has no thread but this one, and perhaps a lock nobody holds.
         self._lock = RLock()
-        self._is_watching = False
-        self._failure: Exception | None = None
+        self._starting = Lock()
+        self._watching = None
 
     def _get_fresh_snapshot(self) -> Snapshot:
         snapshot = self._snapshot
-        if _has_running_loop():
-            # The database must not be asked on an event loop: ask in a thread, once.
-            return snapshot if snapshot is not None else self._load_in_thread()
-        age = monotonic() - self._looked
-        if snapshot is not None and not self._is_stale and age < get_conf().poll_seconds:
+        # On an event loop nobody may wait for a database.
+        if snapshot is not None and (not self._is_due() or _has_running_loop()):
             return snapshot
-        with self._lock:
-            return self._look()
-
-    def _load_in_thread(self) -> Snapshot:
-        with ThreadPoolExecutor(max_workers=1) as executor:
-            executor.submit(self._look).result()
+        _run_outside_loop(self._look_if_due)
         assert self._snapshot is not None  # noqa: S101 - _look() sets it or raises
         return self._snapshot
 
-    def _look(self) -> Snapshot:
-        self._is_stale = False
-        old = self._snapshot
-        new = self._loader.load() if old is None else self._loader.refresh()
-        self._looked = monotonic()
-        if new is None:
-            assert old is not None  # noqa: S101 - load() never returns None
-            return old
-        before, self._before = old or self._before, None
-        self._snapshot = new
-        if before is not None:
-            fleet_changed.send(type(self), mirrors=_list_changes(before, new))
-        return new
+    def _is_due(self) -> bool:
+        age = monotonic() - self._looked
+        return self._snapshot is None or age >= get_conf().poll_seconds
 
-    def _watch(self, looked: Event) -> None:
+    def _look_if_due(self) -> None:
+        with self._lock:
+            # Another thread may have looked while this one waited for the lock.
+            if self._is_due():
+                self._look()
+
+    def _look(self) -> None:
+        with self._lock:
+            is_first = self._snapshot is None
+            new = self._loader.load() if is_first else self._loader.refresh()
+            self._looked = monotonic()
+            if new is None:
+                return
+            before = self._snapshot or self._before
+            self._snapshot, self._before = new, None
+            changed = None if is_first else self._loader.changed
+        if before is not None:
+            names = _list_changes(before, new, changed)
+            fleet_changed.send_robust(type(self), mirrors=names)
+
+    def _start_watching(self) -> None:
+        watching = Watching()
+        Thread(
+            target=self._watch, args=(watching,), name="django_mirrors", daemon=True
+        ).start()
+        seconds = _START_SECONDS if self._snapshot is None else _FIRST_LOOK_SECONDS
+        watching.looked.wait(seconds)
+        if watching.error is not None:
+            raise watching.error
+        if self._snapshot is None:
+            # The database neither answers nor refuses. The thread goes on waiting.
+            self._snapshot = Loader().load(ask=False)
+        self._watching = watching
+
+    def _watch(self, watching: Watching) -> None:
         try:
             self._look()
-            self._loader.save()
-        except Exception as error:  # noqa: BLE001 - handed to the thread that waits
-            self._failure = error
-            self._is_watching = False
+        except Exception as error:  # noqa: BLE001 - raised where the thread was started
+            watching.error = error
             return
         finally:
-            looked.set()
-        thread_lock = self._lock
-        while thread_lock is self._lock:
-            sleep(get_conf().poll_seconds)
+            watching.looked.set()
+        while not watching.is_over:
             try:
-                with thread_lock:
-                    if self._look_again():
-                        self._loader.save()
+                self._loader.save()
+                sleep(get_conf().poll_seconds)
+                self._look()
             except Exception:
                 # The watcher must outlive whatever a source or a receiver throws.
                 logger.exception("Looking for changes of the fleet failed.")
 
-    def _look_again(self) -> bool:
-        old = self._snapshot
-        return self._look() is not old
 
-
-def _list_changes(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
-    names = {*old.mirrors, *new.mirrors}
-    return tuple(
-        sorted(name for name in names if old.mirrors.get(name) is not new.mirrors.get(name))
-    )
+def _list_changes(
+    old: Snapshot, new: Snapshot, changed: Collection[str] | None
+) -> tuple[str, ...]:
+    before, after = old.mirrors, new.mirrors
+    names = before.keys() | after.keys() if changed is None else changed
+    return tuple(sorted(name for name in names if before.get(name) != after.get(name)))
 
 
 def _is_host_of_original(original: Mirror, host: str) -> bool:
-    allowed = find_original_hosts()
-    if original.hosts:
-        # Django's test client and live server ask for names they add to ALLOWED_HOSTS.
-        return _compat.is_test_environment() and host in allowed
-    return host in allowed
+    # Django's test client and live server ask for names they add to ALLOWED_HOSTS.
+    if original.hosts and not _compat.is_test_environment():
+        return False
+    return host in find_original_hosts()
+
+
+def _run_outside_loop(function: Callable[[], None]) -> None:
+    """Run a function that may ask the database, on an event loop in a thread."""
+    if not _has_running_loop():
+        function()
+        return
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        executor.submit(_run_and_disconnect, function).result()
+
+
+def _run_and_disconnect(function: Callable[[], None]) -> None:
+    try:
+        function()
+    finally:
+        _compat.disconnect(connections.all(initialized_only=True))
 
 
 def _has_running_loop() -> bool:

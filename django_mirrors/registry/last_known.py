@@ -1,69 +1,148 @@
-"""The last known good records, kept in a file for starts without the original's database."""
+"""The last known good records, in a file for starts without the original's database.
 
-import json
+The file is an SQLite database, so that a change of one record writes one row, several
+processes can write it, and a process that is killed leaves it as it was.
+"""
+
 import logging
 import os
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from uuid import UUID
+from typing import NamedTuple
 
 from django_mirrors.sources.records import FleetVersion, Record
 
-__all__ = ["read_last_known", "save_last_known"]
+__all__ = ["Unsaved", "read_last_known", "save_last_known"]
 
 logger = logging.getLogger("django_mirrors.registry")
 
 _FORMAT = 1
+_SECONDS = 5  # to wait for another process that writes
+_TABLES = """
+    CREATE TABLE version (number INTEGER, deletions INTEGER);
+    CREATE TABLE record (
+        name TEXT PRIMARY KEY, uid TEXT, state TEXT, declared INTEGER, definition TEXT,
+        reason TEXT, retry_after INTEGER, release TEXT, version INTEGER
+    ) WITHOUT ROWID;
+"""
+_COLUMNS = ", ".join(Record._fields)
+_SELECT = f"SELECT {_COLUMNS} FROM record"  # noqa: S608 - names of columns
+_REPLACE = f"INSERT OR REPLACE INTO record ({_COLUMNS}) VALUES ({','.join('?' * 9)})"  # noqa: S608
 
 
-def save_last_known(path: Path, records: Iterable[Record], version: FleetVersion) -> None:
-    """Write the records to `path`, readable by this user only, unless it is as new.
+class Unsaved(NamedTuple):
+    """What the file lacks: what changed since `previous`, or everything."""
 
-    Replaces the file at once, so that a reader never sees half of it.
+    version: FleetVersion
+    read_all: Callable[[], Iterable[Record]]
+    previous: FleetVersion | None = None
+    changed: Iterable[Record] = ()
+    names: frozenset[str] | None = None  # of all records, if some were deleted
+
+
+def save_last_known(path: Path, unsaved: Unsaved) -> None:
+    """Bring the file up to date, unless another process did; only its user can read it.
+
+    A file that cannot be written is logged: the processes that run do not need it.
     """
-    if _read_header(path) == version:
-        return
     try:
-        with NamedTemporaryFile(  # its mode is 0600
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(json.dumps({"format": _FORMAT, "version": version}) + "\n")
-            for record in records:
-                row = record._replace(uid=str(record.uid))  # type: ignore[arg-type]
-                file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
-    except OSError as error:
+        try:
+            _save(path, unsaved)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            # Not a database, or a broken one: only this module writes it.
+            path.unlink()
+            _save(path, unsaved)
+    except (OSError, sqlite3.Error) as error:
         logger.warning(
             "The last known fleet cannot be kept in '%s' (%s). A process that starts "
             "while the original's database is down will know declared mirrors only.",
             path,
-            error.strerror,
+            error,
         )
 
 
-def read_last_known(path: Path) -> tuple[Record, ...] | None:
-    """Return the records kept in `path`, or None if there are none to be read."""
+def read_last_known(path: Path) -> dict[str, Record]:
+    """Return the records kept in `path`; none if it cannot be read."""
+    if not path.exists():
+        return {}
     try:
-        with path.open(encoding="utf-8") as file:
-            if json.loads(next(file))["format"] != _FORMAT:
-                return None
-            rows = [json.loads(line) for line in file]
-        return tuple(
-            Record(*row)._replace(uid=UUID(row[1])) for row in rows
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        with _open(path) as database:
+            if not _has_tables(database):
+                return {}
+            return {row[0]: Record._make(row) for row in database.execute(_SELECT)}
+    except (OSError, sqlite3.Error) as error:
         logger.warning("The last known fleet in '%s' cannot be read: %s", path, error)
-        return None
+        return {}
 
 
-def _read_header(path: Path) -> FleetVersion | None:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return FleetVersion(*json.loads(next(file))["version"])
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
-        return None
+def _save(path: Path, unsaved: Unsaved) -> None:
+    with _open(path) as database:
+        # The lock comes before the question whether another process was faster.
+        database.execute("BEGIN IMMEDIATE")
+        if not _has_tables(database):
+            _make_tables(database)
+        stored = _read_version(database)
+        if stored == unsaved.version:
+            return
+        if stored is not None and stored == unsaved.previous:
+            _change(database, unsaved)
+        elif stored is None or not _is_ahead(stored, unsaved):
+            database.execute("DELETE FROM record")
+            _write(database, unsaved.read_all())
+        else:
+            return
+        database.execute("DELETE FROM version")
+        database.execute("INSERT INTO version VALUES (?, ?)", unsaved.version)
+        database.execute("COMMIT")
+
+
+def _is_ahead(stored: FleetVersion, unsaved: Unsaved) -> bool:
+    """Whether another process of the same fleet has already saved a later version."""
+    return unsaved.previous is not None and stored.number > unsaved.version.number
+
+
+def _change(database: sqlite3.Connection, unsaved: Unsaved) -> None:
+    _write(database, unsaved.changed)
+    if unsaved.names is not None:
+        kept = {name for (name,) in database.execute("SELECT name FROM record")}
+        gone = [(name,) for name in kept - unsaved.names]
+        database.executemany("DELETE FROM record WHERE name = ?", gone)
+
+
+def _write(database: sqlite3.Connection, records: Iterable[Record]) -> None:
+    rows = (record._replace(uid=str(record.uid)) for record in records)
+    database.executemany(_REPLACE, rows)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    # Made before SQLite does, which would let everybody read it.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    with closing(
+        sqlite3.connect(path, timeout=_SECONDS, isolation_level=None)
+    ) as database:
+        yield database
+
+
+def _has_tables(database: sqlite3.Connection) -> bool:
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    return bool(number == _FORMAT)
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    for name in ("record", "version"):
+        database.execute(f"DROP TABLE IF EXISTS {name}")
+    for statement in _TABLES.split(";"):
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {_FORMAT}")
+
+
+def _read_version(database: sqlite3.Connection) -> FleetVersion | None:
+    row = database.execute("SELECT number, deletions FROM version").fetchone()
+    return None if row is None else FleetVersion(*row)

@@ -1,24 +1,34 @@
 """Read all sources into a snapshot, reading again only what changed."""
 
 import logging
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import NamedTuple
 
 from django_mirrors.conf import Conf, get_conf
 from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.mirror import Mirror
-from django_mirrors.registry.last_known import read_last_known, save_last_known
-from django_mirrors.registry.snapshot import (
-    Snapshot,
-    build_recorded,
-    build_snapshot,
-    overlay_record,
+from django_mirrors.registry.building import build_original
+from django_mirrors.registry.fleet import (
+    Fleet,
+    build_fleet,
+    build_old,
+    change_fleet,
+    redeclare,
 )
+from django_mirrors.registry.last_known import (
+    Unsaved,
+    read_last_known,
+    save_last_known,
+)
+from django_mirrors.registry.snapshot import Snapshot, find_clashes, find_doubles
 from django_mirrors.sources import build_declared_sources
 from django_mirrors.sources.records import (
     NOTHING,
     FleetVersion,
     Record,
     RecordsUnavailable,
+    read_names,
     read_records,
     read_version,
 )
@@ -30,131 +40,215 @@ logger = logging.getLogger("django_mirrors.registry")
 # The version of records that came from the file: any real one differs from it.
 _LAST_KNOWN = FleetVersion(-2, 0)
 
+Records = Mapping[str, Record]
 
-@dataclass(slots=True)
+
+class Update(NamedTuple):
+    """What the original's database says since the last look."""
+
+    version: FleetVersion
+    records: Iterable[Record]
+    is_whole: bool  # whether these are all records
+    names: frozenset[str] | None = None  # of all records, if some were deleted
+
+
 class Loader:
     """What was read last, so that a change costs what it changes.
 
     Not safe for threads: the registry calls it under its lock.
     """
 
-    declared_fingerprint: object = None
-    declared: tuple[Mirror, ...] = ()
-    version: FleetVersion | None = None  # None until the records were read
-    records: dict[str, Record] = field(default_factory=dict)
-    recorded: dict[str, Mirror] = field(default_factory=dict)
-    refused: object = None  # the fingerprint of what was refused, to say it once
+    def __init__(self) -> None:
+        self._fleet: Fleet | None = None
+        self._fingerprint: object = None  # of the declared sources
+        self._version: FleetVersion | None = None  # None until records were read
+        self._unsaved: Unsaved | None = None
+        self._reported: frozenset[str] = frozenset()
+        self._is_down = False
 
-    def load(self) -> Snapshot:
+    @property
+    def changed(self) -> frozenset[str] | None:
+        """The names that may differ from those before the last look; None for all."""
+        return None if self._fleet is None else self._fleet.changed
+
+    def load(self, *, ask: bool = True) -> Snapshot:
         """Return the fleet from every source, at the start of a process.
 
-        Falls back to the last known records when the original's database is down.
-        Raises `InvalidMirror` if a definition is wrong.
+        Falls back to the last known records when the original's database is down, or
+        is not to be asked. Raises `InvalidMirror` if a definition is wrong.
         """
         conf = get_conf()
-        self._read_declared()
-        if conf.records:
-            self._read_first_records(conf)
-        return self._build(conf)
+        read_last = cache(lambda: _read_last_known(conf))
+        update = self._read_first(read_last, ask=ask) if conf.records else None
+        fingerprint, declared = _read_declared(conf)
+
+        def find_old(name: str) -> Mirror | None:
+            record = read_last().get(name)
+            return None if record is None else build_old(record, declared, conf)
+
+        records = update.records if update else ()
+        fleet = build_fleet(conf, declared, records, find_old=find_old)
+        self._report(fleet.problems)
+        self._take(fleet, fingerprint, update)
+        return fleet.snapshot
 
     def refresh(self) -> Snapshot | None:
         """Return the fleet if it changed, else None.
 
-        A source that is down or wrong is logged, and leaves everything as it was.
+        A source that is down or wrong is logged once, and leaves everything as it was.
         """
+        if self._fleet is None:
+            return self.load()
         conf = get_conf()
-        before = replace(self, records=self.records, recorded=self.recorded)
+        fleet, update, problems = self._fleet, None, self._fleet.problems
+        fingerprint = self._fingerprint
         try:
-            changed = self._read_declared()
-            if conf.records:
-                changed = self._read_changed_records() or changed
-            return self._build(conf) if changed else None
-        except RecordsUnavailable as error:
-            logger.warning("%s", error)
-            if not changed:
-                return None
-            return self._build(conf)
+            fleet, update = self._read_changes(fleet, conf)
+            problems = fleet.problems
+            # Last, so that a mirror can move from a declaration to a record, and back.
+            if conf is not fleet.conf or _find_fingerprint(conf) != fingerprint:
+                fingerprint, declared = _read_declared(conf)
+                fleet = redeclare(fleet, conf, declared)
+                problems = fleet.problems
         except InvalidMirror as error:
-            refused = (self.version, self.declared_fingerprint)
-            if before.refused != refused:
-                logger.error("The changed fleet is refused, the old one kept: %s", error)
-            self._restore(before, refused)
+            fingerprint = self._fingerprint
+            problems = (*problems, *error.problems)
+        self._report(problems)
+        if fleet is self._fleet:
             return None
+        self._take(fleet, fingerprint, update)
+        return fleet.snapshot
 
     def save(self) -> None:
         """Keep the records for a start while the original's database is down."""
-        path = get_conf().snapshot
-        if path is not None and self.version is not None and self.version.number >= 0:
-            save_last_known(path, self.records.values(), self.version)
-
-    def _read_declared(self) -> bool:
-        sources = build_declared_sources()
-        fingerprint = tuple(source.fingerprint() for source in sources)
-        if fingerprint == self.declared_fingerprint:
-            return False
-        self.declared_fingerprint = fingerprint
-        self.declared = tuple(mirror for source in sources for mirror in source.read())
-        return True
-
-    def _read_first_records(self, conf: Conf) -> None:
+        path, unsaved = get_conf().snapshot, self._unsaved
+        if path is None or unsaved is None:
+            return
         try:
-            self._read_changed_records()
-        except (RecordsUnavailable, InvalidMirror) as error:
-            last = read_last_known(conf.snapshot) if conf.snapshot else None
-            if last is None and isinstance(error, InvalidMirror):
-                raise
+            save_last_known(path, unsaved)
+        except RecordsUnavailable:
+            # To be tried again after the next look.
+            return
+        if self._unsaved is unsaved:
+            self._unsaved = None
+
+    def _take(self, fleet: Fleet, fingerprint: object, update: Update | None) -> None:
+        if update is not None:
+            self._note(update, fleet)
+            self._version = update.version
+        self._fleet, self._fingerprint = fleet, fingerprint
+
+    def _note(self, update: Update, fleet: Fleet) -> None:
+        """Remember what of `update` the file does not hold yet."""
+        if update.version.number < 0:
+            return
+        refused = fleet.refused
+
+        def read_all() -> Iterable[Record]:
+            return (
+                record
+                for record in read_records(after=-1)
+                if record.name not in refused
+            )
+
+        unsaved = Unsaved(version=update.version, read_all=read_all)
+        if not update.is_whole and self._unsaved is None and self._fleet is not None:
+            tried = (*self._fleet.refused.values(), *update.records)
+            unsaved = unsaved._replace(
+                previous=self._version,
+                changed=tuple(item for item in tried if item.name not in refused),
+                names=update.names,
+            )
+        self._unsaved = unsaved
+
+    def _read_first(self, read_last: Callable[[], Records], *, ask: bool) -> Update:
+        if not ask:
+            return _build_last_update(read_last())
+        try:
+            update = _read_update(None, read_version())
+        except RecordsUnavailable as error:
+            self._is_down = True
             logger.warning("%s The last known fleet is used.", error)
-            self._take(last or (), _LAST_KNOWN, whole=True)
+            return _build_last_update(read_last())
+        if update.version == NOTHING and read_last():
+            # A database without our tables is not the one the fleet was recorded in:
+            # SQLite, for one, makes an empty file in place of a missing one.
+            logger.warning(
+                "The original's database has no tables for the fleet, which it had "
+                "before. The last known fleet is used. Run 'manage.py migrate'."
+            )
+            return _build_last_update(read_last())
+        return update
 
-    def _read_changed_records(self) -> bool:
-        version = read_version(known=self.version)
-        if version == self.version:
-            return False
-        # A smaller number is another database, or one restored from a backup.
-        whole = (
-            self.version is None
-            or version.deletions != self.version.deletions
-            or version.number < self.version.number
-            or self.version.number < 0
-        )
-        after = -1 if self.version is None or whole else self.version.number
-        records = () if version == NOTHING else read_records(after=after)
-        self._take(records, version, whole=whole)
-        return True
+    def _read_changes(self, fleet: Fleet, conf: Conf) -> tuple[Fleet, Update | None]:
+        """Return the fleet with the records as they are now, and what changed."""
+        if not conf.records:
+            return fleet, None
+        try:
+            version = read_version(known=self._version)
+            is_same = version == self._version or version == NOTHING
+            update = None if is_same else _read_update(self._version, version)
+        except RecordsUnavailable as error:
+            if not self._is_down:
+                logger.warning("%s", error)
+            self._is_down = True
+            return fleet, None
+        if self._is_down:
+            self._is_down = False
+            logger.info("The original's database answers again.")
+        if update is None:
+            return fleet, None
+        if update.is_whole:
+            old = fleet.snapshot.mirrors
+            fleet = build_fleet(conf, fleet.declared, update.records, find_old=old.get)
+        else:
+            changed = {record.name: record for record in update.records}
+            fleet = change_fleet(fleet, changed, update.names)
+        return fleet, update
 
-    def _take(
-        self, records: tuple[Record, ...] | list[Record], version: FleetVersion, *, whole: bool
-    ) -> None:
-        known = {} if whole else dict(self.records)
-        built = {} if whole else dict(self.recorded)
-        errors = []
-        for record in records:
-            known[record.name] = record
-            built.pop(record.name, None)
-            if record.declared:
-                continue
-            try:
-                built[record.name] = build_recorded(record)
-            except InvalidMirror as error:
-                errors.append(error)
-        self.version, self.records, self.recorded = version, known, built
-        if errors:
-            raise InvalidMirror.collect(errors)
+    def _report(self, problems: Iterable[str]) -> None:
+        """Log what is wrong, each problem once for as long as it lasts."""
+        found = frozenset(problems)
+        for problem in sorted(found - self._reported):
+            logger.error("A change is refused, what was known is kept: %s", problem)
+        self._reported = found
 
-    def _build(self, conf: Conf) -> Snapshot:
-        records = self.records
-        declared = (
-            overlay_record(mirror, records[mirror.name])
-            if mirror.name in records and records[mirror.name].declared
-            else mirror
-            for mirror in self.declared
-        )
-        return build_snapshot([*declared, *self.recorded.values()], conf)
 
-    def _restore(self, before: "Loader", refused: object) -> None:
-        # The declared fingerprint and the version stay at the old values, so that the
-        # next look reads again: a corrected source is taken at once.
-        self.declared_fingerprint = before.declared_fingerprint
-        self.declared = before.declared
-        self.version, self.records = before.version, before.records
-        self.recorded, self.refused = before.recorded, refused
+def _read_update(known: FleetVersion | None, now: FleetVersion) -> Update:
+    if now == NOTHING:
+        return Update(now, (), is_whole=True)
+    # A smaller number is another database, or one restored from a backup.
+    if (
+        known is None
+        or known.number < 0
+        or now.number < known.number
+        or now.deletions < known.deletions
+    ):
+        return Update(now, read_records(after=-1), is_whole=True)
+    changed = tuple(read_records(after=known.number))
+    names = read_names() if now.deletions != known.deletions else None
+    return Update(now, changed, is_whole=False, names=names)
+
+
+def _build_last_update(records: Records) -> Update:
+    return Update(_LAST_KNOWN, records.values(), is_whole=True)
+
+
+def _find_fingerprint(conf: Conf) -> object:
+    return tuple(source.fingerprint() for source in build_declared_sources(conf))
+
+
+def _read_declared(conf: Conf) -> tuple[object, Mapping[str, Mirror]]:
+    fingerprint = _find_fingerprint(conf)
+    readings = [source.read() for source in build_declared_sources(conf)]
+    problems = [problem for reading in readings for problem in reading.problems]
+    declared = [mirror for reading in readings for mirror in reading.mirrors]
+    problems += find_doubles(declared)
+    problems += find_clashes([build_original(conf), *declared])
+    if problems:
+        raise InvalidMirror(*problems)
+    return fingerprint, {mirror.name: mirror for mirror in declared}
+
+
+def _read_last_known(conf: Conf) -> Records:
+    return {} if conf.snapshot is None else read_last_known(conf.snapshot)

@@ -1,21 +1,25 @@
 """The fleet at one moment: an immutable value with its index of hosts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from django_mirrors import _compat
 from django_mirrors.conf import Conf
 from django_mirrors.exceptions import InvalidMirror
-from django_mirrors.mirror import (
-    DATABASE,
-    ORIGINAL_NAME,
-    Mirror,
-    State,
-)
-from django_mirrors.sources.records import Record
+from django_mirrors.mirror import ORIGINAL_NAME, Mirror, State
+from django_mirrors.registry.building import build_original, pin_services
+from django_mirrors.sources.records import RECORDS
 
-__all__ = ["Snapshot", "build_original", "build_recorded", "build_snapshot", "overlay_record"]
+__all__ = [
+    "Draft",
+    "Loss",
+    "Snapshot",
+    "build_snapshot",
+    "describe_double",
+    "find_clashes",
+    "find_doubles",
+    "find_lost_shares",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,7 @@ class Snapshot:
     wildcards: Mapping[str, Mirror]  # what follows "*." -> mirror
 
     def find(self, host: str) -> Mirror | None:
-        """Return the mirror that answers on the canonical `host`: exact beats wildcard."""
+        """Return the mirror of the canonical `host`, or None: exact beats wildcard."""
         mirror = self.exact.get(host)
         if mirror is None and self.wildcards:
             mirror = self.wildcards.get(host.partition(".")[2])
@@ -42,43 +46,99 @@ class Snapshot:
         return mirror
 
 
-def build_original(conf: Conf) -> Mirror:
-    """Return the original, whose services default to the project's own."""
-    return Mirror.from_mapping(
-        ORIGINAL_NAME,
-        {"STATE": State.ACTIVE, **conf.original},
-        source=ORIGINAL_NAME,
-        place="MIRRORS_OPTIONS['ORIGINAL']",
-    )
+class Loss(NamedTuple):
+    """A share that leads nowhere."""
+
+    mirror: str
+    owner: str
+    problem: str
 
 
-def build_recorded(record: Record) -> Mirror:
-    """Return the mirror whose definition is kept in `record`."""
-    mirror = Mirror.from_mapping(
-        record.name,
-        record.definition,
-        uid=record.uid,
-        source="records",
-        place=f"The record of mirror '{record.name}'",
-    )
-    return overlay_record(mirror, record)
+class Draft:
+    """A snapshot being made: of nothing, or of an old one with some mirrors changed."""
 
+    def __init__(self, original: Mirror, base: Snapshot | None = None) -> None:
+        self._original = original
+        self._mirrors: dict[str, Mirror] = dict(base.mirrors) if base else {}
+        self._exact: dict[str, Mirror] = dict(base.exact) if base else {}
+        self._wildcards: dict[str, Mirror] = dict(base.wildcards) if base else {}
+        # Left in `_mirrors` until the end, so that what comes back keeps its place.
+        self._out: set[str] = set()
+        self._is_sorted = True
+        if base is None:
+            self._index(original)
 
-def overlay_record(mirror: Mirror, record: Record) -> Mirror:
-    """Return `mirror` with what its record says: uid, state, release.
+    def find(self, name: str) -> Mirror | None:
+        """Return the mirror `name` if it is there."""
+        return None if name in self._out else self._mirrors.get(name)
 
-    A declared state stricter than the recorded one wins.
-    """
-    declared = mirror.state if record.declared else State.PROVISIONING
-    is_held = declared not in {State.PROVISIONING, State.ACTIVE}
-    return replace(
-        mirror,
-        uid=record.uid,
-        state=declared if is_held and record.state == State.ACTIVE else record.state,
-        reason=record.reason,
-        retry_after=record.retry_after,
-        release=record.release,
-    )
+    def take_out(self, name: str) -> None:
+        """Remove the mirror `name`, if it is there, with its hosts."""
+        mirror = self.find(name)
+        if mirror is None:
+            return
+        self._out.add(name)
+        for host in mirror.hosts:
+            index, key = self._find_index(host)
+            if index.get(key) is mirror:
+                del index[key]
+
+    def find_problems(self, mirror: Mirror) -> list[str]:
+        """Return why `mirror` cannot be put beside those that are there."""
+        other = self.find(mirror.name)
+        problems = [] if other is None else [describe_double(other, mirror)]
+        if mirror.state == State.ARCHIVED:
+            return problems
+        for host in mirror.hosts:
+            index, key = self._find_index(host)
+            other = index.get(key)
+            if other is not None:
+                problems.append(_describe_clash(host, other, mirror))
+        return problems
+
+    def put(self, mirror: Mirror) -> None:
+        """Add a mirror that has no problems."""
+        if mirror.name in self._out:
+            self._out.discard(mirror.name)
+        else:
+            self._is_sorted = False
+        self._mirrors[mirror.name] = mirror
+        self._index(mirror)
+
+    def find_lost_shares(self) -> list[Loss]:
+        """Return the shares of services that nobody owns."""
+        self._clear()
+        return find_lost_shares(self._mirrors)
+
+    def freeze(self) -> Snapshot:
+        """Return the snapshot."""
+        self._clear()
+        if not self._is_sorted:
+            # Nearly sorted already, which Python's sort is quick with.
+            self._mirrors = {
+                name: self._mirrors[name] for name in sorted(self._mirrors)
+            }
+        return Snapshot(
+            original=self._original,
+            mirrors=self._mirrors,
+            exact=self._exact,
+            wildcards=self._wildcards,
+        )
+
+    def _clear(self) -> None:
+        for name in self._out:
+            del self._mirrors[name]
+        self._out.clear()
+
+    def _index(self, mirror: Mirror) -> None:
+        if mirror.state == State.ARCHIVED:
+            return
+        for host in mirror.hosts:
+            index, key = self._find_index(host)
+            index[key] = mirror
+
+    def _find_index(self, host: str) -> tuple[dict[str, Mirror], str]:
+        return (self._wildcards, host[2:]) if host[0] == "*" else (self._exact, host)
 
 
 def build_snapshot(mirrors: Iterable[Mirror], conf: Conf) -> Snapshot:
@@ -87,129 +147,97 @@ def build_snapshot(mirrors: Iterable[Mirror], conf: Conf) -> Snapshot:
     Raises `InvalidMirror` naming both places of every name or host claimed twice, and
     every share that leads nowhere.
     """
-    original = build_original(conf)
+    draft = Draft(build_original(conf))
     problems: list[str] = []
-    by_name: dict[str, Mirror] = {}
     for mirror in sorted(mirrors, key=lambda item: item.name):
-        other = by_name.setdefault(mirror.name, mirror)
-        if other is not mirror:
-            problems.append(
-                f"Mirror '{mirror.name}' is defined twice: in {_describe(other)} and in "
-                f"{_describe(mirror)}. Remove one of them."
-            )
-    problems += _check_shares(by_name)
-    for mirror in (original, *by_name.values()):
-        problems += _check_settings(mirror)
-        problems += _check_supported(mirror)
-    if conf.pinned:
-        _pin(by_name, conf)
-    exact, wildcards, clashes = _index([original, *by_name.values()])
-    problems += clashes
+        found = draft.find_problems(mirror)
+        if found:
+            problems += found
+        else:
+            draft.put(pin_services(mirror, conf))
+    problems += (loss.problem for loss in draft.find_lost_shares())
     if problems:
         raise InvalidMirror(*problems)
-    return Snapshot(original=original, mirrors=by_name, exact=exact, wildcards=wildcards)
+    return draft.freeze()
 
 
-def _index(
-    mirrors: Iterable[Mirror],
-) -> tuple[dict[str, Mirror], dict[str, Mirror], list[str]]:
-    exact: dict[str, Mirror] = {}
-    wildcards: dict[str, Mirror] = {}
+def find_doubles(mirrors: Iterable[Mirror]) -> list[str]:
+    """Return a sentence for each name that is defined twice."""
     problems = []
+    seen: dict[str, Mirror] = {}
     for mirror in mirrors:
-        if mirror.state == State.ARCHIVED:
-            continue
-        for host in mirror.hosts:
-            index, key = (wildcards, host[2:]) if host[0] == "*" else (exact, host)
-            other = index.setdefault(key, mirror)
+        other = seen.setdefault(mirror.name, mirror)
+        if other is not mirror:
+            problems.append(describe_double(other, mirror))
+    return problems
+
+
+def find_clashes(mirrors: Iterable[Mirror]) -> list[str]:
+    """Return a sentence for each host that two mirrors claim."""
+    problems = []
+    seen: dict[str, Mirror] = {}
+    for mirror in mirrors:
+        for host in mirror.hosts if mirror.state != State.ARCHIVED else ():
+            other = seen.setdefault(host, mirror)
             if other is not mirror:
-                problems.append(
-                    f"Host '{host}' is claimed twice: by mirror '{other}' in "
-                    f"{_describe(other)} and by mirror '{mirror}' in {_describe(mirror)}. "
-                    "Remove it from one of them."
+                problems.append(_describe_clash(host, other, mirror))
+    return problems
+
+
+def find_lost_shares(
+    mirrors: Mapping[str, Mirror], *, refused: frozenset[str] = frozenset()
+) -> list[Loss]:
+    """Return the shares of services that nobody owns.
+
+    The mirrors in `refused` exist, though their definitions are wrong.
+    """
+    losses = []
+    for mirror in mirrors.values():
+        for service, owner in mirror.shares.items():
+            if owner == ORIGINAL_NAME or owner in refused:
+                continue
+            reason = _find_loss(mirror, service, mirrors.get(owner))
+            if reason:
+                problem = (
+                    f"{describe_place(mirror)}: '{mirror}' shares {service} of "
+                    f"'{owner}', {reason}"
                 )
-    return exact, wildcards, problems
+                losses.append(Loss(mirror.name, owner, problem))
+    return losses
 
 
-def _describe(mirror: Mirror) -> str:
+def describe_place(mirror: Mirror) -> str:
+    """Return where the definition of `mirror` stands."""
     if mirror.source == "settings":
         return f"MIRRORS['{mirror.name}']"
     if mirror.source == ORIGINAL_NAME:
         return "MIRRORS_OPTIONS['ORIGINAL']"
-    if mirror.source == "records":
+    if mirror.source == RECORDS:
         return "the records"
     return mirror.source
 
 
-def _check_shares(mirrors: Mapping[str, Mirror]) -> list[str]:
-    problems = []
-    for mirror in mirrors.values():
-        for service, owner_name in mirror.shares.items():
-            if owner_name == ORIGINAL_NAME:
-                continue
-            owner = mirrors.get(owner_name)
-            if owner is None:
-                problem = "which does not exist. Name an existing mirror."
-            elif owner_name == mirror.name:
-                problem = "which is itself. Remove the entry."
-            elif service in owner.shares:
-                problem = (
-                    f"which shares it from '{owner.shares[service]}' itself. "
-                    f"Name '{owner.shares[service]}' directly."
-                )
-            else:
-                continue
-            problems.append(
-                f"{_describe(mirror)}: '{mirror}' shares {service} of '{owner_name}', "
-                f"{problem}"
-            )
-    return problems
+def _find_loss(mirror: Mirror, service: str, owner: Mirror | None) -> str:
+    if owner is None:
+        return "which does not exist. Name an existing mirror."
+    if owner.name == mirror.name:
+        return "which is itself. Remove the entry."
+    if service in owner.shares:
+        real = owner.shares[service]
+        return f"which shares it from '{real}' itself. Name '{real}' directly."
+    return ""
 
 
-def _check_supported(mirror: Mirror) -> list[str]:
-    given = {"SCHEMA": mirror.schema, "REPLICA": mirror.replica, "MAIL": mirror.mail}
-    return [
-        f"{_describe(mirror)}: '{key}' of mirror '{mirror}' is not supported by this "
-        "release. Remove it."
-        for key, value in given.items()
-        if value is not None
-    ]
+def describe_double(one: Mirror, two: Mirror) -> str:
+    """Return the sentence about one name that is defined twice."""
+    return (
+        f"Mirror '{one}' is defined twice: in {describe_place(one)} and in "
+        f"{describe_place(two)}. Remove one of them."
+    )
 
 
-def _check_settings(mirror: Mirror) -> list[str]:
-    return [
-        f"{_describe(mirror)}: the setting '{name}' cannot vary by mirror, since Django "
-        "reads it once for the whole process. Remove it from 'SETTINGS'."
-        for name in mirror.settings
-        if not _compat.can_vary(name)
-    ]
-
-
-def _pin(mirrors: dict[str, Mirror], conf: Conf) -> None:
-    mirror = mirrors.get(conf.pinned or "")
-    services = conf.pinned_services
-    if mirror is None or not services:
-        return
-    changes: dict[str, Any] = {}
-    shares = dict(mirror.shares)
-    if "DATABASE" in services:
-        changes["database"] = services["DATABASE"]
-        shares.pop(DATABASE, None)
-    if "STORAGE" in services:
-        changes["storages"] = {**mirror.storages, "default": services["STORAGE"]}
-        shares.pop("STORAGE", None)
-    if "CACHE" in services:
-        changes["cache"] = services["CACHE"]
-        shares.pop("CACHE", None)
-    if "SITE_ID" in services:
-        changes["settings"] = {**mirror.settings, "SITE_ID": _read_site_id(services)}
-    mirrors[mirror.name] = replace(mirror, shares=shares, **changes)
-
-
-def _read_site_id(services: Mapping[str, str]) -> int:
-    try:
-        return int(services["SITE_ID"])
-    except ValueError:
-        raise InvalidMirror(
-            f"The variable SITE_ID is {services['SITE_ID']!r}, which is not a number."
-        ) from None
+def _describe_clash(host: str, one: Mirror, two: Mirror) -> str:
+    return (
+        f"Host '{host}' is claimed twice: by mirror '{one}' in {describe_place(one)} "
+        f"and by mirror '{two}' in {describe_place(two)}. Remove it from one of them."
+    )

@@ -4,10 +4,9 @@ Read with a bare cursor, below the ORM: the registry is asked while connections 
 made, with or without a current mirror, so it must neither be routed nor guarded.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,10 +16,23 @@ from django_mirrors import _compat
 from django_mirrors.exceptions import InvalidMirror, MirrorUnavailable
 from django_mirrors.mirror import ORIGINAL_NAME
 
-__all__ = ["FleetVersion", "Record", "RecordsUnavailable", "read_records", "read_version"]
+__all__ = [
+    "NOTHING",
+    "RECORDS",
+    "FleetVersion",
+    "Record",
+    "RecordsUnavailable",
+    "read_names",
+    "read_records",
+    "read_version",
+]
+
+# The source of mirrors whose definitions are kept in records.
+RECORDS = "records"
 
 _VERSION = "SELECT number, deletions FROM django_mirrors_fleetversion"
-_COLUMNS = (
+_NAMES = "SELECT name FROM django_mirrors_mirrorrecord"
+_RECORDS = (
     "SELECT name, uid, state, declared, definition, reason, retry_after, "
     '"release", version FROM django_mirrors_mirrorrecord WHERE version > %s'
 )
@@ -32,6 +44,8 @@ _HAS_TABLE: Mapping[str, str] = {
     "WHERE table_schema = DATABASE() AND table_name = %s",
     "oracle": "SELECT 1 FROM user_tables WHERE table_name = UPPER(%s)",
 }
+# Rows fetched at once: a fleet is read without holding it twice.
+_CHUNK = 2000
 
 
 class RecordsUnavailable(MirrorUnavailable):
@@ -46,19 +60,20 @@ class FleetVersion(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One row of the records."""
+    """One row of the records, as the database gives it."""
 
     name: str
-    uid: UUID
+    uid: Any  # a UUID, or its text
     state: str
-    declared: bool
-    definition: Mapping[str, Any]
+    declared: Any  # a flag
+    definition: Any  # JSON text
     reason: str
     retry_after: int
     release: str
     version: int
 
 
+# The version while there are no tables for records.
 NOTHING = FleetVersion(-1, 0)
 
 
@@ -70,23 +85,20 @@ def read_version(*, known: FleetVersion | None = None) -> FleetVersion:
     """
     if known is None or known.number < 0:
         has_table = _HAS_TABLE[_get_connection().vendor]
-        if not _select(has_table, (_TABLE,)):
+        if not list(_select(has_table, (_TABLE,))):
             return NOTHING
-    rows = _select(_VERSION, ())
+    rows = list(_select(_VERSION, ()))
     return FleetVersion(*rows[0]) if rows else FleetVersion(0, 0)
 
 
-def read_records(*, after: int) -> list[Record]:
-    """Return the records that changed after version `after`; all of them for -1."""
-    return [_build(row) for row in _select(_COLUMNS, (after,))]
+def read_records(*, after: int) -> Iterator[Record]:
+    """Yield the records that changed after version `after`; all of them for -1."""
+    return map(Record._make, _select(_RECORDS, (after,)))
 
 
-def _build(row: tuple[Any, ...]) -> Record:
-    name, uid, state, declared, definition, *rest = row
-    if isinstance(definition, str | bytes):
-        definition = json.loads(definition)
-    uid = uid if isinstance(uid, UUID) else UUID(str(uid))
-    return Record(name, uid, state, bool(declared), definition, *rest)
+def read_names() -> frozenset[str]:
+    """Return the names of all records."""
+    return frozenset(name for (name,) in _select(_NAMES, ()))
 
 
 def _get_connection() -> BaseDatabaseWrapper:
@@ -99,20 +111,27 @@ def _get_connection() -> BaseDatabaseWrapper:
         ) from None
 
 
-def _select(sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def _get_errors() -> tuple[type[Exception], ...]:
+    return (DatabaseError, *_compat.get_forbidden_database_errors())
+
+
+def _select(sql: str, parameters: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     connection = _get_connection()
     if connection.vendor == "mysql":
         sql = sql.replace('"', "`")
     try:
         connection.ensure_connection()
-        with connection.wrap_database_errors:
-            cursor = connection.create_cursor()
-            try:
-                cursor.execute(sql, parameters)
-                return list(cursor.fetchall())
-            finally:
-                cursor.close()
-    except (DatabaseError, *_compat.get_forbidden_database_errors()) as error:
+        with (
+            connection.wrap_database_errors,
+            closing(connection.create_cursor()) as cursor,
+        ):
+            cursor.execute(sql, parameters)
+            while rows := cursor.fetchmany(_CHUNK):
+                yield from rows
+    except _get_errors() as error:
+        if not connection.in_atomic_block:
+            # It may be broken for good: the next look connects anew.
+            connection.close()
         raise RecordsUnavailable(
             "The records of the fleet cannot be read: the original's database gave "
             f"{type(error).__name__}. Known mirrors go on being served."

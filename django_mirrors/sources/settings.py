@@ -1,52 +1,27 @@
 """Mirrors declared in the setting `MIRRORS`."""
 
-from collections.abc import Mapping
-from typing import Any
+from django_mirrors.conf import Conf
+from django_mirrors.sources.reading import Declaration, Reading, build_mirrors
 
-from django_mirrors.conf import get_conf
-from django_mirrors.exceptions import InvalidMirror
-from django_mirrors.mirror import Mirror, build_uid, fill_defaults
+__all__ = ["SettingsSource"]
 
-__all__ = ["SettingsSource", "build_mirrors"]
+_SOURCE = "settings"
 
 
 class SettingsSource:
     """`MIRRORS = {name: definition}`."""
 
-    def read(self) -> tuple[Mirror, ...]:
+    def __init__(self, conf: Conf) -> None:
+        self._conf = conf
+
+    def read(self) -> Reading:
         """Return every mirror of the setting."""
-        definitions = get_conf().mirrors
-        return build_mirrors(
-            {name: (definition, "settings") for name, definition in definitions.items()}
-        )
+        declarations = [
+            Declaration(name, definition, _SOURCE, f"MIRRORS[{name!r}]")
+            for name, definition in self._conf.mirrors.items()
+        ]
+        return build_mirrors(declarations, self._conf.defaults)
 
     def fingerprint(self) -> object:
         """Return the identity of the configuration: settings do not change."""
-        return id(get_conf())
-
-
-def build_mirrors(
-    definitions: Mapping[str, tuple[Mapping[str, Any], str]],
-) -> tuple[Mirror, ...]:
-    """Return the mirrors of `definitions`, which maps names to definition and source.
-
-    Raises one `InvalidMirror` with the problems of all of them.
-    """
-    defaults = get_conf().defaults
-    built, errors = [], []
-    for name, (definition, source) in definitions.items():
-        place = f"MIRRORS[{name!r}]" if source == "settings" else source
-        try:
-            uid = build_uid(str(name))
-            if isinstance(definition, Mapping):
-                definition = fill_defaults(name, definition, defaults, uid=uid)
-            built.append(
-                Mirror.from_mapping(
-                    name, definition, uid=uid, source=source, place=place
-                )
-            )
-        except InvalidMirror as error:
-            errors.append(error)
-    if errors:
-        raise InvalidMirror.collect(errors)
-    return tuple(built)
+        return id(self._conf)

@@ -29,7 +29,7 @@ _CAN_ENTER = {os.open, os.mkdir, os.stat, os.unlink, os.rmdir} <= os.supports_di
 class _Place(NamedTuple):
     """Where a name leads when its links are resolved."""
 
-    root: Path
+    root: str
     parents: tuple[str, ...]
     last: str
 
@@ -79,7 +79,7 @@ class MirrorFileSystemStorage(FileSystemStorage):
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the names of the directories and of the files in `path`."""
         if path in {"", "."}:
-            place = _Place(self._resolve_root(), (), ".")
+            place = _Place(os.path.realpath(self.location), (), ".")
         else:
             place = self._resolve(path)
         directories: list[str] = []
@@ -125,7 +125,7 @@ class MirrorFileSystemStorage(FileSystemStorage):
                 self._write(fd, content, root=place.root)
                 return posixpath.normpath(name)
 
-    def _write(self, fd: int, content: File[Any], *, root: Path) -> None:
+    def _write(self, fd: int, content: File[Any], *, root: str) -> None:
         with os.fdopen(fd, "wb") as target:
             locks.lock(target, locks.LOCK_EX)
             for chunk in content.chunks():
@@ -136,33 +136,31 @@ class MirrorFileSystemStorage(FileSystemStorage):
             # Django moves such a file: whoever made it expects it to be gone.
             Path(content.temporary_file_path()).unlink(missing_ok=True)
 
-    def _set_access(self, fd: int, *, root: Path) -> None:
+    def _set_access(self, fd: int, *, root: str) -> None:
         if self.file_permissions_mode is not None:
             os.fchmod(fd, self.file_permissions_mode)
-        group = root.stat().st_gid
+        group = Path(root).stat().st_gid
         if os.fstat(fd).st_gid != group:
             with suppress(PermissionError):
                 os.fchown(fd, -1, group)
-
-    def _resolve_root(self) -> Path:
-        return Path(os.path.realpath(self.location))
 
     def _resolve(self, name: str, *, follow: bool = True) -> _Place:
         """Return where `name` leads; with `follow`, also if it is a link itself."""
         if is_too_long(check_name(name)):
             raise SuspiciousFileOperation(f"The name '{name[:80]}...' is too long.")
-        root = self._resolve_root()
-        path = Path(super().path(name))
-        # Not Path.resolve(), which fails on links that lead to themselves.
-        real = Path(os.path.realpath(path if follow else path.parent))
+        root = os.path.realpath(self.location)
+        # Strings, not paths: those would cost more than all system calls together.
+        path, last = super().path(name), ""
         if not follow:
-            real /= path.name
-        if real == root or not real.is_relative_to(root):
+            path, _, last = path.rpartition(os.sep)
+        real = f"{os.path.realpath(path)}{os.sep}{last}".rstrip(os.sep)
+        prefix = f"{root.rstrip(os.sep)}{os.sep}"
+        if not real.startswith(prefix):
             raise SuspiciousFileOperation(
                 f"The name {name!r} leads out of the storage's root through a link. "
                 "Replace the link by what it leads to."
             )
-        *parents, last = real.relative_to(root).parts
+        *parents, last = real.removeprefix(prefix).split(os.sep)  # noqa: PTH206
         return _Place(root, tuple(parents), last)
 
     def _is_directory(self, name: str) -> bool:
@@ -188,7 +186,7 @@ class MirrorFileSystemStorage(FileSystemStorage):
         directories are made.
         """
         if not _CAN_ENTER:
-            path = place.root.joinpath(*place.parents, place.last)
+            path = Path(place.root, *place.parents, place.last)
             if make:
                 path.parent.mkdir(parents=True, exist_ok=True)
             yield str(path), None

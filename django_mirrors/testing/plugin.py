@@ -11,10 +11,13 @@ import pytest
 from django.apps import apps
 
 from django_mirrors import _compat
+from django_mirrors.context import use_original
 
 __all__ = ["pytest_collection", "pytest_runtest_protocol"]
 
-_DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "live_server"})
+_DATABASE_FIXTURES = frozenset(
+    {"db", "transactional_db", "django_db_setup", "live_server"}
+)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,11 +31,9 @@ def pytest_collection() -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     """Run one test, in the original if it uses the database."""
     if not _uses_database(item):
-        return (yield)  # type: ignore[return-value]
-    from django_mirrors.context import use_original  # noqa: PLC0415 - needs the apps
-
+        return (yield)
     with use_original():
-        return (yield)  # type: ignore[return-value]
+        return (yield)
 
 
 def _uses_database(item: pytest.Item) -> bool:

@@ -6,7 +6,13 @@ from threading import Thread
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import close_old_connections, connection, connections, reset_queries, transaction
+from django.db import (
+    close_old_connections,
+    connection,
+    connections,
+    reset_queries,
+    transaction,
+)
 from django.utils.connection import ConnectionDoesNotExist
 
 from django_mirrors import bind_mirror, use_mirror, use_original
@@ -61,7 +67,9 @@ def test_connection_of_the_original_is_called_original(db):
 
 
 def test_alias_that_is_nobodys_does_not_exist(fleet):
-    with pytest.raises(ConnectionDoesNotExist, match="The connection 'music' doesn't exist"):
+    with pytest.raises(
+        ConnectionDoesNotExist, match="The connection 'music' doesn't exist"
+    ):
         connections["music"]
 
 
@@ -259,7 +267,8 @@ def second_home(fleet):
 
 def move(settings, mirror, url):
     settings.MIRRORS = {
-        **settings.MIRRORS, mirror: {**settings.MIRRORS[mirror], "DATABASE": url}
+        **settings.MIRRORS,
+        mirror: {**settings.MIRRORS[mirror], "DATABASE": url},
     }
     _ = mirrors[mirror]
 
@@ -275,7 +284,9 @@ def test_changed_database_is_used_at_once(fleet, second_home, settings):
         assert connection.connection is not before
 
 
-def test_changed_database_is_not_used_within_a_transaction(fleet, second_home, settings):
+def test_changed_database_is_not_used_within_a_transaction(
+    fleet, second_home, settings
+):
     with use_mirror("books"):
         with transaction.atomic():
             Book.objects.create(title="Emma")
@@ -323,9 +334,14 @@ def test_mirror_that_begins_to_share_uses_the_owners_database(fleet, settings):
     with use_mirror("films"):
         Book.objects.create(title="Alien")
     count_books("books")
-    books = {key: item for key, item in settings.MIRRORS["books"].items() if key != "DATABASE"}
+    books = {
+        key: item
+        for key, item in settings.MIRRORS["books"].items()
+        if key != "DATABASE"
+    }
     settings.MIRRORS = {
-        **settings.MIRRORS, "books": {**books, "SHARES": {"DATABASE": "films"}}
+        **settings.MIRRORS,
+        "books": {**books, "SHARES": {"DATABASE": "films"}},
     }
 
     assert count_books("books") == 1

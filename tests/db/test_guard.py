@@ -221,7 +221,9 @@ def test_execute_wrapper_stays_with_its_mirror(fleet):
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_sqlite_file_that_is_not_there_is_not_made(fleet, settings, tmp_path):
     path = tmp_path / "lost.sqlite3"
-    settings.MIRRORS = {"lost": {"HOSTS": ["lost.example"], "DATABASE": f"sqlite:///{path}"}}
+    settings.MIRRORS = {
+        "lost": {"HOSTS": ["lost.example"], "DATABASE": f"sqlite:///{path}"}
+    }
 
     with use_mirror("lost"), pytest.raises(MirrorUnavailable) as caught:
         Book.objects.count()
@@ -236,7 +238,9 @@ def test_sqlite_file_that_is_not_there_is_not_made(fleet, settings, tmp_path):
 @pytest.mark.parametrize(
     "name", [":memory:", "file:kept?mode=memory&cache=shared", "file:{path}?mode=rwc"]
 )
-def test_sqlite_database_in_memory_or_by_uri_needs_no_file(db, settings, tmp_path, name):
+def test_sqlite_database_in_memory_or_by_uri_needs_no_file(
+    db, settings, tmp_path, name
+):
     settings.MIRRORS = {
         "swift": {
             "HOSTS": ["swift.example"],
@@ -302,7 +306,9 @@ def test_refusing_server_is_tried_each_time(db, settings):
 
     with use_mirror("books"):
         for _ in range(2):
-            with pytest.raises(MirrorUnavailable, match=r"cannot be reached \(Operational"):
+            with pytest.raises(
+                MirrorUnavailable, match=r"cannot be reached \(Operational"
+            ):
                 Book.objects.count()
 
 
@@ -332,10 +338,14 @@ def test_one_thread_tries_a_silent_server_again(monkeypatch):
     attempt(fails=False)
 
 
-def test_a_test_does_not_reach_a_database_in_real_use(db, settings, tmp_path, monkeypatch):
+def test_a_test_does_not_reach_a_database_in_real_use(
+    db, settings, tmp_path, monkeypatch
+):
     path = tmp_path / "real.sqlite3"
     path.touch()
-    settings.MIRRORS = {"shop": {"HOSTS": ["shop.example"], "DATABASE": f"sqlite:///{path}"}}
+    settings.MIRRORS = {
+        "shop": {"HOSTS": ["shop.example"], "DATABASE": f"sqlite:///{path}"}
+    }
     monkeypatch.setattr("django_mirrors._compat.is_overridden", lambda name: False)
 
     with use_mirror("shop"), pytest.raises(Exception, match="may be in real use"):

@@ -88,7 +88,9 @@ def test_module_keeps_its_loader_and_file(fleet, write_module):
 
 
 def test_mirror_of_a_command_is_not_kept_by_what_it_imports(db, monkeypatch):
-    monkeypatch.setattr("django_mirrors.context._command", Command("original", get_ident()))
+    monkeypatch.setattr(
+        "django_mirrors.context._command", Command("original", get_ident())
+    )
 
     books = Context().run(Book.objects.all)
 

@@ -38,5 +38,8 @@ def test_saving_an_object_of_another_mirror_raises(fleet):
     with use_mirror("books"):
         book = Book.objects.create(title="Emma")
 
-    with use_mirror("films"), pytest.raises(WrongMirror, match="Book of mirror 'books'"):
+    with (
+        use_mirror("films"),
+        pytest.raises(WrongMirror, match="Book of mirror 'books'"),
+    ):
         book.save()

@@ -55,7 +55,7 @@ QUERY_SET_USES = {
     "iterate": list,
     "count": lambda books: books.count(),
     "exists": lambda books: books.exists(),
-    "contains": lambda books: bool(books),
+    "contains": bool,
     "get": lambda books: books.get(pk=1),
     "first": lambda books: books.first(),
     "slice": lambda books: books[0],
@@ -144,7 +144,9 @@ OBJECT_USES = {
     "url of its file": lambda book: book.cover.url,
     "path of its file": lambda book: book.cover.path,
     "size of its file": lambda book: book.cover.size,
-    "save its file": lambda book: book.cover.save("x.txt", ContentFile(b"x"), save=False),
+    "save its file": lambda book: book.cover.save(
+        "x.txt", ContentFile(b"x"), save=False
+    ),
     "delete its file": lambda book: book.cover.delete(save=False),
 }
 
@@ -172,7 +174,7 @@ def test_deferred_field_raises_in_another_mirror(shelves):
         book = Book.objects.only("pk").get()
 
     with use_mirror("films"), pytest.raises(WrongMirror):
-        book.title  # noqa: B018
+        book.title
 
 
 def test_pickled_object_raises_in_another_mirror(emma):
@@ -337,7 +339,11 @@ def test_using_another_mirror_raises(shelves):
 
 def test_query_set_using_another_mirror_raises_inside_a_query(shelves):
     with use_mirror("films"), pytest.raises(WrongMirror):
-        list(Author.objects.annotate(title=Subquery(Book.objects.using("books").values("title")[:1])))
+        list(
+            Author.objects.annotate(
+                title=Subquery(Book.objects.using("books").values("title")[:1])
+            )
+        )
 
 
 def test_using_default_inside_another_query_is_the_current_mirror(shelves):

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 from django.db import connection, connections, transaction
 from django.http import JsonResponse
-from django.test import AsyncClient, Client
+from django.test import Client
 from django.urls import path
 
 from django_mirrors import use_mirror
 from django_mirrors.testing import no_mirror
 from tests.bookshop import views
 from tests.bookshop.models import Book
+from tests.flows.test_unmodified_code import HostClient
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +21,9 @@ def show(request):
     book = Book.objects.create(title=request.GET["title"])
     if "fail" in request.GET:
         raise ValueError(book.title)
-    in_transaction = [item.alias for item in connections.all(True) if item.in_atomic_block]
+    in_transaction = [
+        item.alias for item in connections.all(True) if item.in_atomic_block
+    ]
     return JsonResponse(
         {"blocks": len(connection.atomic_blocks), "in_transaction": in_transaction}
     )
@@ -123,7 +126,7 @@ def test_async_requests_of_two_mirrors_interleave(fleet, settings):
     settings.ROOT_URLCONF = __name__
 
     async def get(host, number):
-        client = AsyncClient()
+        client = HostClient()
         response = await client.get(
             f"/add/?title={host} {number}", headers={"host": host}
         )

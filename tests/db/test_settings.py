@@ -25,7 +25,9 @@ def test_databases_need_a_default():
 
 def test_alias_original_is_taken():
     with pytest.raises(InvalidMirror, match="got the alias 'original'"):
-        mirror_databases({"default": {"ENGINE": SQLITE}, "original": {"ENGINE": SQLITE}})
+        mirror_databases(
+            {"default": {"ENGINE": SQLITE}, "original": {"ENGINE": SQLITE}}
+        )
 
 
 def test_given_dictionary_is_not_changed():
@@ -55,7 +57,7 @@ def test_plain_dictionary_in_place_of_it_says_so():
     handler = MirrorConnectionHandler({"default": {"ENGINE": SQLITE}})
 
     with pytest.raises(InvalidMirror, match="DATABASES is not what mirror_databases"):
-        handler.settings  # noqa: B018
+        handler.settings
 
 
 def test_django_keeps_the_very_object():
@@ -80,7 +82,9 @@ def test_iterating_shows_no_mirror(fleet):
     assert [alias for alias, _ in databases.items()] == ["default", "analytics"]
     assert len(databases.values()) == 2
     assert {"books", "original", "films-fr"} <= {
-        alias for alias in ("books", "original", "films-fr", "music") if alias in databases
+        alias
+        for alias in ("books", "original", "films-fr", "music")
+        if alias in databases
     }
     assert "music" not in databases
 

@@ -122,10 +122,9 @@ def test_autocommit_is_switched_off_for_the_current_mirror_only(fleet):
 
 def test_on_commit_waits_for_the_mirrors_transaction(fleet):
     calls = []
-    with use_mirror("books"):
-        with transaction.atomic():
-            transaction.on_commit(lambda: calls.append(connection.alias))
-            assert calls == []
+    with use_mirror("books"), transaction.atomic():
+        transaction.on_commit(lambda: calls.append(connection.alias))
+        assert calls == []
 
     assert calls == ["books"]
 
@@ -201,7 +200,10 @@ def test_on_commit_of_the_projects_own_database_runs_in_the_mirror(fleet):
 
 
 def test_atomic_of_another_mirror_raises(fleet):
-    with use_mirror("films"), pytest.raises(WrongMirror, match="database of mirror 'books'"):
+    with (
+        use_mirror("films"),
+        pytest.raises(WrongMirror, match="database of mirror 'books'"),
+    ):
         transaction.atomic(using="books").__enter__()
 
 
@@ -287,7 +289,9 @@ def test_select_for_update_locks_in_the_current_mirror(fleet):
         assert Book.objects.get().stock == 2
 
 
-@pytest.mark.parametrize("engine", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@pytest.mark.parametrize(
+    "engine", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 def test_select_for_update_outside_a_transaction_raises(fleet):
     with use_mirror("books"), transaction.atomic():
         with use_mirror("films"), pytest.raises(transaction.TransactionManagementError):

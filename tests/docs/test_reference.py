@@ -186,7 +186,6 @@ def test_every_state_is_documented():
     [
         ("Schemes of storages", dsn._STORAGES),
         ("Schemes of caches", dsn._CACHES),
-        ("Schemes of mail", dsn._MAIL),
     ],
 )
 def test_every_scheme_is_documented(title, known):

@@ -1,8 +1,11 @@
 """Mirrors with files of their own, on disk."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
 
 from django_mirrors.storage.backends import forget_storages
 
@@ -13,8 +16,16 @@ MIRRORS_OPTIONS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _leave_connections() -> Iterator[None]:
+    """Let responses be closed in tests that may not use a database."""
+    request_finished.disconnect(close_old_connections)
+    yield
+    request_finished.connect(close_old_connections)
+
+
 @pytest.fixture
-def shelves(settings, tmp_path) -> Path:
+def shelves(settings, tmp_path) -> Iterator[Path]:
     """Return the directory of the files of `books`, `films` and the original.
 
     `films-fr` shares the files of `films`; `music` has no storage.

@@ -294,7 +294,6 @@ def test_big_files_are_streamed_in_blocks(site):
     response = site.get("/media/big.bin")
 
     assert max(map(len, response.streaming_content)) == 65536
-    response.close()
 
 
 async def ask(path: str, host: str, *headers: tuple[bytes, bytes]) -> list[dict]:
