@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from types import FrameType, ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,21 +11,15 @@ from zoneinfo import ZoneInfo
 
 from django import conf
 from django.conf import LazySettings, UserSettingsHolder, global_settings
-from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
-from django.contrib.sessions.backends.signed_cookies import (
-    SessionStore as SignedCookieStore,
-)
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.management import ManagementUtility
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from django.utils.connection import ConnectionProxy
-from django.utils.crypto import get_random_string
 from django.utils.translation import trans_real
 
 # What a lookup returns for nothing, where None is a value.
@@ -81,7 +75,7 @@ def abort_transaction(alias: str, *, depth: int) -> None:
 def find_open_connection(alias: str) -> Any:
     """Return this thread's connection object of `alias`, or None; never make one.
 
-    BaseConnectionHandler._connections is the thread's store of them (Django 3.2 to 6.1).
+    BaseConnectionHandler._connections is the thread's store of them; Django 3.2 to 6.1.
     """
     return getattr(connections._connections, alias, None)  # type: ignore[attr-defined]
 
@@ -340,10 +334,12 @@ def follow_default_language(
     A catalogue is kept for the process, with that of LANGUAGE_CODE behind it. It is
     built inside `suspend`, so that this is the project's, whichever mirror came first.
     """
-    trans_real.DjangoTranslation._add_fallback = _run_in(  # type: ignore[attr-defined]
+    trans_real.DjangoTranslation._add_fallback = run_in(  # type: ignore[attr-defined]
         suspend, trans_real.DjangoTranslation._add_fallback  # type: ignore[attr-defined]
     )
-    setting_changed.connect(_set_default_translation, dispatch_uid="django_mirrors.i18n")
+    setting_changed.connect(
+        _set_default_translation, dispatch_uid="django_mirrors.i18n"
+    )
     _set_default_translation()
 
 
@@ -378,67 +374,8 @@ def fix_host(request: HttpRequest, authority: str) -> None:
     Django would scan ALLOWED_HOSTS, a list, at each call.
     """
     request.META["HTTP_HOST"] = authority
-    request.get_host = lambda: authority  # type: ignore[method-assign]
-
-
-def bind_closers(
-    response: HttpResponseBase, bind: Callable[[Callable[[], Any]], Callable[[], Any]]
-) -> None:
-    """Replace what `response.close()` will call by what `bind` makes of it."""
-    response._resource_closers = [bind(item) for item in response._resource_closers]  # type: ignore[attr-defined]
-
-
-def bind_session_keys(
-    build: Callable[[str], str], accept: Callable[[str], bool]
-) -> None:
-    """Let every session engine make its keys by `build` and ask `accept` for others.
-
-    SessionBase has no documented place for this. Engines that make keys in a way of
-    their own are left alone, and so is signed_cookies, whose key is the signed session.
-    """
-    validate = SessionBase._validate_session_key  # type: ignore[attr-defined]
-
-    def get_new_session_key(self: SessionBase) -> str:
-        while True:
-            key = build(get_random_string(32, VALID_KEY_CHARS))
-            if not self.exists(key):
-                return key
-
-    async def aget_new_session_key(self: SessionBase) -> str:
-        while True:
-            key = build(get_random_string(32, VALID_KEY_CHARS))
-            if not await self.aexists(key):
-                return key
-
-    def validate_session_key(self: SessionBase, key: str | None) -> bool:
-        if not validate(self, key):
-            return False
-        kind = type(self)
-        is_own = kind._get_new_session_key is get_new_session_key  # type: ignore[attr-defined]
-        if not is_own or isinstance(self, SignedCookieStore):
-            return True
-        return accept(str(key))
-
-    SessionBase._get_new_session_key = get_new_session_key  # type: ignore[attr-defined]
-    SessionBase._aget_new_session_key = aget_new_session_key  # type: ignore[attr-defined]
-    SessionBase._validate_session_key = validate_session_key  # type: ignore[attr-defined]
-
-
-def sign_sessions_in(hold_owner: Callable[[], AbstractContextManager[Any]]) -> None:
-    """Sign what sessions hold inside the block that `hold_owner` returns.
-
-    That is their data, the signed cookie and the hash that binds them to a password.
-    """
-    from django.contrib.auth import base_user  # noqa: PLC0415 - needs the app registry
-
-    for owner, name in (
-        (SessionBase, "encode"),
-        (SessionBase, "decode"),
-        (SignedCookieStore, "load"),
-        (SignedCookieStore, "_get_session_key"),
-        (base_user.AbstractBaseUser, "_get_session_auth_hash"),
-    ):
-        setattr(owner, name, _run_in(hold_owner, getattr(owner, name)))
+    # Unlike a function of ours, this can be pickled with the request.
+    request.get_host = partial(str, authority)  # type: ignore[method-assign]
 
 
 def check_mail(check: Callable[[], object]) -> None:
@@ -457,7 +394,7 @@ def check_mail(check: Callable[[], object]) -> None:
     BaseEmailBackend.__init__ = make_checked  # type: ignore[method-assign]
 
 
-def _run_in(
+def run_in(
     hold: Callable[[], AbstractContextManager[Any]], function: Callable[..., Any]
 ) -> Callable[..., Any]:
     @wraps(function)

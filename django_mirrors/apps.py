@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.core.signals import setting_changed
 from django.utils.translation import gettext_lazy as _
 
-from django_mirrors import _compat
+from django_mirrors import _compat, _compat_sessions
 from django_mirrors.conf import forget_conf
 from django_mirrors.context import get_current_mirror, suspend_mirror
 from django_mirrors.db.command import choose_command_mirror
@@ -38,8 +38,8 @@ class DjangoMirrorsConfig(AppConfig):
             forget_changed_databases, dispatch_uid="django_mirrors.db"
         )
         _compat.overlay_settings(find_overlaid, MirrorKey)
-        _compat.bind_session_keys(build_session_key, accept_session_key)
-        _compat.sign_sessions_in(hold_sessions_owner)
+        _compat_sessions.bind_session_keys(build_session_key, accept_session_key)
+        _compat_sessions.sign_sessions_in(hold_sessions_owner)
         _compat.check_mail(get_current_mirror)
         _compat.follow_default_timezone()
         _compat.follow_default_language(suspend_mirror)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import Context, ContextVar, Token, copy_context
 from functools import wraps
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from inspect import isasyncgenfunction, isgeneratorfunction
 from threading import current_thread, get_ident
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction
 
 from django_mirrors import _compat
 from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
 from django_mirrors.mirror import ORIGINAL_NAME, Mirror
 from django_mirrors.registry import mirrors
+from django_mirrors.steps import run_async_generator, run_generator
 
 __all__ = [
     "bind_mirror",
@@ -29,7 +32,6 @@ logger = logging.getLogger("django_mirrors.context")
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
 # Django runs the checks of `runserver` in a thread of this name, beside the main one.
 _RUNSERVER_THREAD = "django-main-thread"
@@ -45,14 +47,34 @@ class Command(NamedTuple):
 _command: Command | None = None
 
 
-class Frame(NamedTuple):
-    """One entry of the stack of current mirrors, which is a linked list of values."""
+class Frame:
+    """One entry of the stack of current mirrors, which is a linked list."""
 
-    mirror: Mirror | None
-    crossing: str  # the reason given to `cross_mirrors`, or ""
-    owner: object  # who entered it, and so may leave it
-    depth: int | None  # atomic blocks open at entry; None leaves them unchecked
-    previous: Frame | None
+    __slots__ = ("crossing", "depth", "mirror", "owner", "previous", "token")
+
+    def __init__(
+        self,
+        mirror: Mirror | None,
+        previous: Frame | None,
+        *,
+        owner: object = None,  # who entered it, and so may leave it
+        crossing: str = "",  # the reason given to `cross_mirrors`
+        depth: int | None = None,  # atomic blocks open at entry; None: do not look
+    ) -> None:
+        self.mirror = mirror
+        self.previous = previous
+        self.owner = owner
+        self.crossing = crossing
+        self.depth = depth
+        self.token: Token[Frame | None] | None = None  # knows where it was entered
+
+    def is_of_this_context(self) -> bool:
+        """Whether it was entered in the context that runs; may be asked once."""
+        try:
+            _frame.reset(cast(Token[Frame | None], self.token))
+        except (ValueError, RuntimeError):
+            return False
+        return True
 
 
 _frame: ContextVar[Frame | None] = ContextVar("django_mirrors", default=None)
@@ -101,8 +123,9 @@ def is_entered(alias: str) -> bool:
 class _Block:
     """What `use_mirror`, `use_original` and `cross_mirrors` have in common.
 
-    Works as `with`, `async with` and decorator, nests, and may be used again. A
-    decorated generator has its mirror during each of its steps and at no other time.
+    Works as `with`, `async with` and decorator, nests, and may be used again, also at
+    the same time elsewhere. A decorated generator has its mirror during each of its
+    steps and at no other time.
     """
 
     def _build_frame(self, previous: Frame | None) -> Frame:
@@ -110,7 +133,8 @@ class _Block:
 
     def __enter__(self) -> Any:
         frame = self._build_frame(_frame.get())
-        _frame.set(frame)
+        frame.owner = self
+        frame.token = _frame.set(frame)
         return frame.mirror
 
     def __exit__(
@@ -119,12 +143,16 @@ class _Block:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        frame = _frame.get()
-        # An abandoned generator may be finalised in another context, where this
-        # block was never entered: there is nothing to restore there.
-        if frame is None or frame.owner is not self:
+        top = _frame.get()
+        frame = _find_frame(top, self)
+        if frame is None:
+            # A generator is finalised in a context where its block was not entered.
             return
-        _frame.set(frame.previous)
+        if not frame.is_of_this_context() and kind is GeneratorExit:
+            # The same, and the context has a copy of what is current where it was:
+            # that is not for this block to end.
+            return
+        _frame.set(_without(top, frame))
         if _end_atomic(frame) and kind is None:
             raise WrongMirror(
                 f"Mirror '{frame.mirror}' was left inside an atomic block that was "
@@ -147,18 +175,18 @@ class _Block:
         if isasyncgenfunction(function):
 
             @wraps(function)
-            def generate_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-                return iter_async_steps(function(*args, **kwargs), self)
+            def generate_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+                return run_async_generator(function(*args, **kwargs), self)
 
             return generate_async
         if isgeneratorfunction(function):
 
             @wraps(function)
-            def generate(*args: Any, **kwargs: Any) -> Iterator[Any]:
-                return iter_steps(function(*args, **kwargs), self)
+            def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                return run_generator(function(*args, **kwargs), self)
 
             return generate
-        if iscoroutinefunction(function):
+        if _is_async(function):
 
             @wraps(function)
             async def run_async(*args: Any, **kwargs: Any) -> Any:
@@ -188,7 +216,8 @@ class use_mirror(_Block):  # noqa: N801 - used like a function
     def _build_frame(self, previous: Frame | None) -> Frame:
         given = self._mirror
         mirror = given if isinstance(given, Mirror) else _get_mirror(given)
-        return Frame(mirror, "", self, _compat.count_atomic_blocks(mirror.alias), previous)
+        depth = _compat.count_atomic_blocks(mirror.alias)
+        return Frame(mirror, previous, depth=depth)
 
 
 class use_original(use_mirror):  # noqa: N801 - used like a function
@@ -205,14 +234,14 @@ class cross_mirrors(_Block):  # noqa: N801 - used like a function
     """
 
     def __init__(self, reason: str) -> None:
-        if not isinstance(reason, str) or not reason.strip():
+        if not str(reason or "").strip():
             raise ValueError("cross_mirrors() needs a reason. Say why, in a few words.")
         self._reason = reason
 
     def _build_frame(self, previous: Frame | None) -> Frame:
         mirror = find_current_mirror()
         logger.warning("Mirrors are crossed from '%s': %s", mirror, self._reason)
-        return Frame(mirror, self._reason, self, None, previous)
+        return Frame(mirror, previous, crossing=self._reason)
 
 
 class _Bound(_Block):
@@ -222,7 +251,7 @@ class _Bound(_Block):
         self._mirror = mirror
 
     def _build_frame(self, previous: Frame | None) -> Frame:
-        return Frame(self._mirror, "", self, None, previous)
+        return Frame(self._mirror, previous)
 
 
 def bind_mirror(function: Callable[P, R]) -> Callable[P, R]:
@@ -244,39 +273,11 @@ def suspend_mirror() -> _Block:
     return _Bound(None)
 
 
-def iter_steps(steps: Iterator[T], block: _Block) -> Iterator[T]:
-    """Yield from `steps`, entering `block` for each step and for closing only."""
-    received = None
-    try:
-        while True:
-            with block:
-                try:
-                    item = next(steps) if received is None else steps.send(received)  # type: ignore[attr-defined]
-                except StopIteration:
-                    return
-            received = yield item
-    finally:
-        close = getattr(steps, "close", None)
-        if close is not None:
-            with block:
-                close()
-
-
-async def iter_async_steps(steps: AsyncIterator[T], block: _Block) -> AsyncIterator[T]:
-    """See iter_steps()."""
-    try:
-        while True:
-            with block:
-                try:
-                    item = await anext(steps)
-                except StopAsyncIteration:
-                    return
-            yield item
-    finally:
-        close = getattr(steps, "aclose", None)
-        if close is not None:
-            with block:
-                await close()
+def build_context(mirror: Mirror) -> Context:
+    """Return a copy of this context in which `mirror` is current."""
+    context = copy_context()
+    context.run(_frame.set, Frame(mirror, _frame.get()))
+    return context
 
 
 def use_command_mirror(name: str) -> None:
@@ -284,16 +285,28 @@ def use_command_mirror(name: str) -> None:
 
     It counts in the calling thread only, while nothing else is current there.
     """
-    global _command
+    global _command  # noqa: PLW0603 - a process runs one command
     _command = Command(name, get_ident())
 
 
+def find_current_name() -> str | None:
+    """Return the name of the current mirror, or None; never ask the registry."""
+    frame = _frame.get()
+    if frame is not None:
+        return None if frame.mirror is None else frame.mirror.name
+    return _command.mirror if _command is not None and _is_command() else None
+
+
 def _find_command_mirror() -> Mirror | None:
-    if _command is None:
+    if _command is None or not _is_command():
         return None
-    if get_ident() == _command.thread or current_thread().name == _RUNSERVER_THREAD:
-        return _get_mirror(_command.mirror)
-    return None
+    return _get_mirror(_command.mirror)
+
+
+def _is_command() -> bool:
+    if _command is not None and get_ident() == _command.thread:
+        return True
+    return current_thread().name == _RUNSERVER_THREAD
 
 
 def _get_mirror(name: str) -> Mirror:
@@ -301,8 +314,29 @@ def _get_mirror(name: str) -> Mirror:
     return mirrors.original if name == ORIGINAL_NAME else mirrors[name]
 
 
+def _find_frame(top: Frame | None, owner: object) -> Frame | None:
+    while top is not None and top.owner is not owner:
+        top = top.previous
+    return top
+
+
+def _without(top: Frame | None, gone: Frame) -> Frame | None:
+    """Return the stack without one frame, which is not the top if blocks interleave."""
+    if top is None or top is gone:
+        return gone.previous
+    frame = Frame(
+        top.mirror,
+        _without(top.previous, gone),
+        owner=top.owner,
+        crossing=top.crossing,
+        depth=top.depth,
+    )
+    frame.token = top.token
+    return frame
+
+
 def _end_atomic(frame: Frame) -> bool:
-    """Roll back what was begun in the block and is open; return whether there was any."""
+    """Roll back what was begun in the block and is open; return whether it was."""
     mirror = frame.mirror
     if mirror is None or frame.depth is None:
         return False
@@ -310,3 +344,9 @@ def _end_atomic(frame: Frame) -> bool:
         return False
     _compat.abort_transaction(mirror.alias, depth=frame.depth)
     return True
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - of an object, not whether
+    )

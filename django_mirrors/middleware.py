@@ -1,31 +1,37 @@
 """From the host of a request to its mirror."""
 
+import sys
 from collections.abc import Awaitable, Callable, Iterable
-from ipaddress import ip_address
-from typing import Any, cast
+from contextvars import Context
+from functools import lru_cache, partial
+from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.template import TemplateDoesNotExist, loader
+from django.utils import translation
 
 from django_mirrors import _compat
-from django_mirrors.conf import find_setting, get_conf
-from django_mirrors.context import (
-    find_current_mirror,
-    hold_mirror,
-    iter_async_steps,
-    iter_steps,
-)
+from django_mirrors.conf import Conf, Network, find_setting, get_conf
+from django_mirrors.context import build_context, find_current_mirror, hold_mirror
 from django_mirrors.exceptions import InvalidHost, MirrorUnavailable
 from django_mirrors.hosts import parse_authority
 from django_mirrors.mirror import Mirror, State
+from django_mirrors.pages import render_page
 from django_mirrors.registry import mirrors
+from django_mirrors.steps import iter_async_steps, iter_steps
 
 __all__ = ["MirrorMiddleware", "find_trusted_origins"]
 
 # A permanent redirect that is forgotten in time: a primary host can change.
 _REDIRECT_SECONDS = 300
 _HELD = frozenset({State.MAINTENANCE, State.SUSPENDED})
+_UNAVAILABLE = "unavailable"
+_FORWARDED_HOST = "HTTP_X_FORWARDED_HOST"
+_FORWARDED = (_FORWARDED_HOST, "HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED")
+# Where a request keeps that a service of its mirror was down.
+_NOTE = "mirror_unavailable"
 
 
 class MirrorMiddleware:
@@ -44,6 +50,7 @@ class MirrorMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        got_request_exception.connect(_note_exception, dispatch_uid=__name__)
         mirrors.watch()
 
     def __call__(
@@ -52,20 +59,23 @@ class MirrorMiddleware:
         """Return the response of the mirror's host."""
         if self._is_async:
             return self._answer_async(request)
-        mirror = self._find_mirror(request)
-        if isinstance(mirror, HttpResponse):
+        mirror = _find_mirror(request)
+        if not isinstance(mirror, Mirror):
             return mirror
-        with hold_mirror(mirror):
-            response = self.get_response(request)
-        return _follow_response(response, mirror)
+        # Whatever the request sets in its context ends with it: the mirror, and the
+        # language and the time zone that views and middleware activate.
+        context = build_context(mirror)
+        response = context.run(self.get_response, request)
+        return _finish(request, response, mirror, context)
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        mirror = self._find_mirror(request)
-        if isinstance(mirror, HttpResponse):
+        mirror = _find_mirror(request)
+        if not isinstance(mirror, Mirror):
             return mirror
+        # A task has a context of its own.
         with hold_mirror(mirror):
             response = await self.get_response(request)
-        return _follow_response(response, mirror)
+        return _finish(request, response, mirror, build_context(mirror))
 
     def process_exception(
         self, request: HttpRequest, exception: Exception
@@ -74,40 +84,23 @@ class MirrorMiddleware:
         mirror = find_current_mirror()
         if mirror is None or not isinstance(exception, MirrorUnavailable):
             return None
-        return build_held_response(mirror, "unavailable")
-
-    def _find_mirror(self, request: HttpRequest) -> Mirror | HttpResponse:
-        if not mirrors.is_watching:
-            # A forked child has no watcher yet.
-            mirrors.watch()
-        try:
-            host, port = read_authority(request)
-        except InvalidHost:
-            return build_unknown_response()
-        mirror = mirrors.find_for_host(host)
-        if mirror is None or not _is_served(mirror):
-            return build_unknown_response()
-        authority = host if port is None else f"{host}:{port}"
-        _compat.fix_host(request, authority)
-        request.mirror = mirror  # type: ignore[attr-defined]
-        if mirror.state in _HELD:
-            return build_held_response(mirror, mirror.state)
-        if mirror.redirect_aliases and host != mirror.primary_host:
-            return _build_redirect(request, mirror, port)
-        if mirror.urlconf is not None:
-            request.urlconf = mirror.urlconf  # type: ignore[attr-defined]
-        return mirror
+        return _build_held_response(mirror, _UNAVAILABLE)
 
 
-def read_authority(request: HttpRequest) -> tuple[str, int | None]:
+def read_authority(request: HttpRequest, conf: Conf) -> tuple[str, int | None]:
     """Return canonical host and port of the request. Raises `InvalidHost`.
 
     A forwarded host counts if the request comes from a trusted proxy, and is removed
-    in any case, so that nothing after this reads it.
+    in any case, so that nothing after this reads it. What others forward is removed.
     """
     meta = request.META
-    forwarded = meta.pop("HTTP_X_FORWARDED_HOST", None)
-    if forwarded is not None and _is_trusted(meta.get("REMOTE_ADDR", "")):
+    if conf.trusted_proxies and not _is_trusted(
+        meta.get("REMOTE_ADDR", ""), conf.trusted_proxies
+    ):
+        for name in (*_FORWARDED, *(find_setting("SECURE_PROXY_SSL_HEADER") or ())[:1]):
+            meta.pop(name, None)
+    forwarded = meta.pop(_FORWARDED_HOST, None)
+    if forwarded is not None and conf.trusted_proxies:
         return parse_authority(forwarded.strip())
     raw = meta.get("HTTP_HOST")
     if raw is None:
@@ -117,28 +110,6 @@ def read_authority(request: HttpRequest) -> tuple[str, int | None]:
         if port not in {"", "80", "443"}:
             raw = f"{raw}:{port}"
     return parse_authority(raw)
-
-
-def build_unknown_response() -> HttpResponse:
-    """Return the one answer for every host that is not served; it names nothing."""
-    status = 404 if get_conf().unknown_host == "reject" else 421
-    text = "Not Found" if status == 404 else "Misdirected Request"
-    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
-
-
-def build_held_response(mirror: Mirror, reason: str) -> HttpResponse:
-    """Return the 503 page `django_mirrors/<reason>.html`, a template of the project."""
-    retry_after = mirror.retry_after or get_conf().retry_after
-    with hold_mirror(mirror):
-        try:
-            body = loader.render_to_string(
-                f"django_mirrors/{reason}.html",
-                {"mirror": mirror, "reason": mirror.reason, "retry_after": retry_after},
-            )
-        except TemplateDoesNotExist:
-            body = "<!doctype html><title>503</title><p>Please come back later."
-    headers = {"Retry-After": str(retry_after), "Cache-Control": "no-store"}
-    return HttpResponse(body, status=503, headers=headers)
 
 
 def find_trusted_origins() -> Iterable[str]:
@@ -158,44 +129,126 @@ def find_trusted_origins() -> Iterable[str]:
     )
 
 
-def _is_served(mirror: Mirror) -> bool:
-    pinned = get_conf().pinned
-    if pinned is not None and mirror.name != pinned:
+def _find_mirror(request: HttpRequest) -> Mirror | HttpResponse:
+    """Return the mirror to serve, or the answer in its place."""
+    if not mirrors.is_watching:
+        # A forked child has no watcher yet.
+        mirrors.watch()
+    conf, meta = get_conf(), request.META
+    authority: str = meta.get("HTTP_HOST", "")
+    mirror = mirrors.get_snapshot().exact.get(authority)
+    if mirror is None or conf.trusted_proxies or _FORWARDED_HOST in meta:
+        try:
+            host, port = read_authority(request, conf)
+        except InvalidHost:
+            return _build_unknown_response(conf)
+        mirror = mirrors.find_for_host(host)
+        authority = host if port is None else f"{host}:{port}"
+    else:
+        # A host of the index is canonical: there is nothing to parse.
+        host, port = authority, None
+    if mirror is None or not _is_served(mirror, conf):
+        return _build_unknown_response(conf)
+    _compat.fix_host(request, authority)
+    request.mirror = mirror  # type: ignore[attr-defined]
+    if mirror.state in _HELD:
+        return build_context(mirror).run(_hold, mirror)
+    if mirror.redirect_aliases and host != mirror.primary_host != "":
+        return _build_redirect(request, mirror, port)
+    if mirror.urlconf is not None:
+        request.urlconf = mirror.urlconf
+    return mirror
+
+
+def _is_served(mirror: Mirror, conf: Conf) -> bool:
+    if conf.pinned is not None and mirror.name != conf.pinned:
         return False
     return mirror.state == State.ACTIVE or mirror.state in _HELD
 
 
-def _is_trusted(address: str) -> bool:
-    networks = get_conf().trusted_proxies
-    if not networks:
-        return False
+@lru_cache(maxsize=1024)
+def _is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
     try:
         remote = ip_address(address)
     except ValueError:
         return False
+    if isinstance(remote, IPv6Address) and remote.ipv4_mapped is not None:
+        remote = remote.ipv4_mapped
     return any(remote in network for network in networks)
+
+
+def _build_unknown_response(conf: Conf) -> HttpResponse:
+    """Return the one answer for every host that is not served; it names nothing."""
+    status = 404 if conf.unknown_host == "reject" else 421
+    text = "Not Found" if status == 404 else "Misdirected Request"
+    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
+
+
+def _hold(mirror: Mirror) -> HttpResponse:
+    # The thread may have the language of its last request, in another mirror.
+    translation.deactivate()
+    return _build_held_response(mirror, mirror.state)
+
+
+def _build_held_response(mirror: Mirror, page: str) -> HttpResponse:
+    retry_after = mirror.retry_after or get_conf().retry_after
+    body = render_page(page, mirror, retry_after=retry_after)
+    headers = {"Retry-After": str(retry_after), "Cache-Control": "no-store"}
+    return HttpResponse(body, status=503, headers=headers)
 
 
 def _build_redirect(
     request: HttpRequest, mirror: Mirror, port: int | None
 ) -> HttpResponse:
     authority = mirror.primary_host if port is None else f"{mirror.primary_host}:{port}"
-    # Scheme and host come from the registry, so that no path can lead elsewhere.
-    location = f"{request.scheme}://{authority}{request.get_full_path()}"
-    headers = {"Location": location, "Cache-Control": f"max-age={_REDIRECT_SECONDS}"}
+    # Scheme and host come from the registry, and the slash ends them: a path without
+    # one, which some servers let through, would go on with the host.
+    path = f"/{request.get_full_path().removeprefix('/')}"
+    headers = {
+        "Location": f"{request.scheme}://{authority}{path}",
+        "Cache-Control": f"max-age={_REDIRECT_SECONDS}",
+    }
     return HttpResponse(status=308, headers=headers)
 
 
-def _follow_response(response: HttpResponseBase, mirror: Mirror) -> HttpResponseBase:
+def _note_exception(sender: object, request: HttpRequest | None, **_: Any) -> None:
+    """Remember why Django answers 500: where no `process_exception` is asked."""
+    if isinstance(sys.exc_info()[1], MirrorUnavailable) and request is not None:
+        setattr(request, _NOTE, True)
+
+
+def _finish(
+    request: HttpRequest, response: HttpResponseBase, mirror: Mirror, context: Context
+) -> HttpResponseBase:
     """Return the response, whose body and closing will run in its mirror."""
-    block = hold_mirror(mirror)
-    _compat.bind_closers(response, cast(Any, block))
-    # A file is read by the server, perhaps without Python: it needs no mirror.
-    if response.streaming and getattr(response, "file_to_stream", None) is None:
-        steps = response.streaming_content  # type: ignore[attr-defined]
-        step = iter_async_steps if response.is_async else iter_steps  # type: ignore[attr-defined]
-        response.streaming_content = step(  # type: ignore[attr-defined]
-            aiter(steps) if response.is_async else iter(steps),  # type: ignore[attr-defined]
-            block,
-        )
+    if response.status_code == 500 and getattr(request, _NOTE, False):
+        # It failed in another middleware, whose exceptions do not come here.
+        response = context.run(_build_held_response, mirror, _UNAVAILABLE)
+    if response.streaming:
+        _follow_stream(response, mirror, context)
+    response.close = partial(_close, response, context)  # type: ignore[method-assign]
     return response
+
+
+def _follow_stream(response: Any, mirror: Mirror, context: Context) -> None:
+    file = getattr(response, "file_to_stream", None)
+    if file is not None:
+        # The server reads it, perhaps without Python. That of a model opens at the
+        # first look, which must be in its mirror.
+        context.run(getattr, file, "file", None)
+    elif response.is_async:
+        response.streaming_content = iter_async_steps(
+            aiter(response.streaming_content), hold_mirror(mirror)
+        )
+    else:
+        response.streaming_content = iter_steps(
+            iter(response.streaming_content), context
+        )
+
+
+def _close(response: HttpResponseBase, context: Context) -> None:
+    """Close a response in its mirror: what it holds, and what follows its end."""
+    # No longer a cycle, which would keep the body in memory for a while.
+    response.__dict__.pop("close", None)
+    # A copy, since a stream that is closed here enters the context itself.
+    context.copy().run(response.close)

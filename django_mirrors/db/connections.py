@@ -100,8 +100,11 @@ class MirrorConnectionHandler(ConnectionHandler):
             if owner != alias:
                 return self[owner]
             self._evict()
+        generation = self.settings.generation
         connection = self.create_connection(alias)
         self[alias] = connection
+        # If the definition changed meanwhile, the next use finds out.
+        connection.generation = generation
         return connection
 
     def _renew(self, alias: str, connection: Any) -> Any:

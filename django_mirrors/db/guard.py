@@ -76,6 +76,7 @@ class Guarded:
         # dropping them.
         self.is_static = alias == NO_DB_ALIAS or connections.settings.is_static(alias)  # type: ignore[attr-defined]
         self._readers: WeakSet[Any] = WeakSet()
+        self._kinds: dict[str, type[Any]] = {}
 
     def copy(self, alias: str | None = None) -> Any:
         """Return another connection to the same database, guarded alike."""
@@ -187,18 +188,26 @@ class Guarded:
 
     def make_cursor(self, cursor: Any) -> CursorWrapper:
         """Return a cursor that asks for the mirror at each use."""
-        return self._guard_cursor(super().make_cursor(cursor))  # type: ignore[misc]
+        if self.is_static:
+            return super().make_cursor(cursor)  # type: ignore[misc, no-any-return]
+        return self._make_guarded(cursor, super().make_cursor)  # type: ignore[misc]
 
     def make_debug_cursor(self, cursor: Any) -> CursorWrapper:
         """See make_cursor()."""
-        return self._guard_cursor(super().make_debug_cursor(cursor))  # type: ignore[misc]
+        if self.is_static:
+            return super().make_debug_cursor(cursor)  # type: ignore[misc, no-any-return]
+        return self._make_guarded(cursor, super().make_debug_cursor)  # type: ignore[misc]
 
-    def _guard_cursor(self, cursor: CursorWrapper) -> CursorWrapper:
-        if not self.is_static:
-            own: Any = type(cursor)
-            cursor.__class__ = build_guarded_cursor(own)
-            cursor.is_free = self._is_free  # type: ignore[attr-defined]
-        return cursor
+    def _make_guarded(self, cursor: Any, make: Callable[[Any], Any]) -> CursorWrapper:
+        # One of the engine's is made to see its class. Later ones are made guarded:
+        # an object that changes its class is slow for all its life.
+        kind = self._kinds.get(make.__name__)
+        if kind is None:
+            kind = self._kinds[make.__name__] = build_guarded_cursor(type(make(cursor)))
+        made: CursorWrapper = kind(cursor, self)
+        if self._is_free:
+            made.is_free = True  # type: ignore[attr-defined]
+        return made
 
     def _is_original_in_mirror(self) -> bool:
         return self.owner == ORIGINAL_NAME and find_current_mirror() is not None
@@ -330,6 +339,6 @@ def build_guarded(base: type[BaseDatabaseWrapper]) -> type[Any]:
 
 
 @cache
-def build_guarded_cursor(base: type[CursorWrapper]) -> type[Any]:
+def build_guarded_cursor(base: Any) -> type[Any]:
     """Return the guarded subclass of a cursor class."""
     return type(base.__name__, (GuardedCursor, base), {"__module__": base.__module__})

@@ -52,31 +52,25 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
 
     def __init__(self, databases: Mapping[str, dict[str, Any]]) -> None:
         super().__init__(databases)
-        self.generation = 0  # counts changes of definitions
+        self.generation = 0  # counts changes of the fleet
         self._pinned: dict[str, None] = {}
         self._built: dict[str, _Built] = {}
 
     def __missing__(self, alias: str) -> dict[str, Any]:
         if alias == ORIGINAL_NAME:
             return self[DEFAULT_DB_ALIAS]
-        built = self._built.get(alias)
-        if built is not None:
-            return built.config
         mirror = mirrors.get(alias)
         if mirror is None:
             raise KeyError(alias)
         if mirror.alias != alias:
             return self[mirror.alias]
-        config = self.build_config(mirror)
-        # Two threads may come here at once; all must get the same dictionary.
-        built = self._built.setdefault(
-            alias, _Built(mirror.database, config, deepcopy(config))
-        )
-        if built.definition == _find_definition(alias):
-            return built.config
-        # It changed meanwhile, when there was nothing to forget yet.
-        self.forget_changed([alias])
-        return self[alias]
+        built = self._built.get(alias)
+        if built is None or built.definition != mirror.database:
+            config = self.build_config(mirror)
+            made = _Built(mirror.database, config, deepcopy(config))
+            # Two threads may come here at once; all must get the same dictionary.
+            built = self._replace(alias, built, made)
+        return built.config
 
     def __contains__(self, alias: object) -> bool:
         return super().__contains__(alias) or alias == ORIGINAL_NAME or alias in mirrors
@@ -103,8 +97,16 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
             built = self._built.get(name)
             if built is not None and built.definition != _find_definition(name):
                 self._built.pop(name, None)
-                self.generation += 1
                 breaker.forget(name)
+        # Even if nothing was built: a thread may be building of the old one now.
+        self.generation += 1
+
+    def _replace(self, alias: str, old: _Built | None, new: _Built) -> _Built:
+        if old is None:
+            return self._built.setdefault(alias, new)
+        self._built[alias] = new
+        self.generation += 1
+        return new
 
     def read_again(self, alias: str) -> bool:
         """Take over what a definition refers to; return whether something changed.

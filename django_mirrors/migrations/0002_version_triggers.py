@@ -1,6 +1,7 @@
 """Let the original's database count every change of the records."""
 
 from pathlib import Path
+from typing import Any
 
 from django.db import migrations
 
@@ -8,7 +9,7 @@ SQL = Path(__file__).parent / "sql"
 SEPARATOR = "-- statement\n"
 
 
-def create_triggers(apps, schema_editor):
+def create_triggers(apps: Any, schema_editor: Any) -> None:
     connection = schema_editor.connection
     path = SQL / f"{connection.vendor}.sql"
     with connection.cursor() as cursor:
@@ -16,7 +17,7 @@ def create_triggers(apps, schema_editor):
             cursor.execute(statement)
 
 
-def drop_triggers(apps, schema_editor):
+def drop_triggers(apps: Any, schema_editor: Any) -> None:
     vendor = schema_editor.connection.vendor
     table = "django_mirrors_mirrorrecord"
     on_table = f" ON {table}" if vendor == "postgresql" else ""
@@ -26,7 +27,11 @@ def drop_triggers(apps, schema_editor):
                 f"DROP TRIGGER IF EXISTS django_mirrors_record_{name}{on_table}"
             )
         if vendor == "postgresql":
-            for name in ("record_changed()", "record_deleted()", "count_change(bigint)"):
+            for name in (
+                "record_changed()",
+                "record_deleted()",
+                "count_change(bigint)",
+            ):
                 cursor.execute(f"DROP FUNCTION IF EXISTS django_mirrors_{name}")
 
 

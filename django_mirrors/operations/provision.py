@@ -132,7 +132,8 @@ def provision(
         except DatabaseError as error:
             raise OperationFailed(
                 f"Adding mirror '{mirror}' stopped at '{step.title}': "
-                f"{describe(error)}. Mend that, then continue with 'manage.py mirror_add {mirror}'."
+                f"{describe(error)}. Mend that, then continue with "
+                f"'manage.py mirror_add {mirror}'."
             ) from error
     lock.renew()
     _activate(mirror)

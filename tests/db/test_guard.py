@@ -195,7 +195,8 @@ def test_iterators_of_two_mirrors_interleave(fleet):
 
 
 def test_logged_queries_belong_to_the_mirror(fleet):
-    with use_mirror("books"), CaptureQueriesContext(connection) as captured:
+    books = connections["books"]
+    with use_mirror("books"), CaptureQueriesContext(books) as captured:
         list(Book.objects.all())
         with use_mirror("films"):
             list(Book.objects.all())

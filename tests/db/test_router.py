@@ -71,7 +71,9 @@ def test_relation_within_a_mirror_is_allowed(fleet):
 
 def test_records_of_the_fleet_are_the_originals_in_every_mirror(fleet):
     with use_original():
-        MirrorRecord.objects.create(name="music")
+        MirrorRecord.objects.create(
+            name="music", definition={"HOSTS": ["music.example"]}
+        )
 
     with use_mirror("books"):
         assert MirrorRecord.objects.get().name == "music"

@@ -277,6 +277,29 @@ def test_a_link_to_a_directory_outside_is_not_listed(storage, target):
     assert "link" in storage.listdir("")[1]
 
 
+def find_free_descriptor() -> int:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
+
+
+def test_no_descriptor_stays_open(storage):
+    Path(storage.location, "link").symlink_to("../acme2")
+    free = find_free_descriptor()
+
+    read(storage, "own.txt")
+    storage.save("sub/deep/new.txt", ContentFile(b"x"))
+    storage.exists("sub/missing/new.txt")
+    storage.listdir("sub")
+    storage.delete("sub/deep/new.txt")
+    attempt(read, storage, "link/secret.txt")
+    attempt(read, storage, "sub/missing.txt")
+    attempt(read, storage, "own.txt/below")
+    attempt(storage.listdir, "own.txt")
+
+    assert find_free_descriptor() <= free
+
+
 def test_a_neighbour_whose_name_begins_alike_is_outside(storage):
     Path(storage.location, "link.txt").symlink_to(f"{storage.location}2/secret.txt")
 

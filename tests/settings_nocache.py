@@ -1,2 +1,0 @@
-from tests.settings import *
-CACHES={"default":{"BACKEND":"django.core.cache.backends.dummy.DummyCache"}}
