@@ -1,15 +1,17 @@
 """Every use of a private or version-dependent Django name, one function for each."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, partial, wraps
+from importlib import import_module
 from types import FrameType, ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django import conf
+from django.apps import apps
 from django.conf import LazySettings, UserSettingsHolder, global_settings
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.management import ManagementUtility
@@ -269,6 +271,22 @@ def find_plain_setting(name: str, default: Any) -> Any:
     return getattr(settings.__dict__["_wrapped"], name, default)
 
 
+def list_settings() -> frozenset[str]:
+    """Return the names that the project's settings define."""
+    from django.conf import settings  # noqa: PLC0415, TID251 - the object is looked into
+
+    return frozenset(name for name in dir(settings) if name.isupper())
+
+
+def find_import_problem(path: str) -> str:
+    """Return why the module `path` cannot be imported, or ''."""
+    try:
+        import_module(path)
+    except Exception as error:  # noqa: BLE001 - a module may raise anything
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 def is_overridden(name: str) -> bool:
     """Whether a test overrides the setting `name` now."""
     from django.conf import settings  # noqa: PLC0415, TID251 - looked at, not read
@@ -345,6 +363,56 @@ def follow_default_language(
 
 def _set_default_translation(**_: Any) -> None:
     trans_real._default = _DefaultTranslation()  # type: ignore[attr-defined]
+
+
+class _SiteCache(MutableMapping[Any, Any]):
+    """The current `Site` of each mirror; of those in use, when there are many."""
+
+    _SIZE = 1000
+
+    def __init__(self, find_owner: Callable[[], object]) -> None:
+        self._find_owner = find_owner
+        self._sites: dict[tuple[object, Any], Any] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._sites[self._find_owner(), key]
+
+    def __setitem__(self, key: Any, site: Any) -> None:
+        if len(self._sites) >= self._SIZE:
+            self._sites.pop(next(iter(self._sites)), None)
+        self._sites[self._find_owner(), key] = site
+
+    def __delitem__(self, key: Any) -> None:
+        del self._sites[self._find_owner(), key]
+
+    def __iter__(self) -> Iterator[Any]:
+        owner = self._find_owner()
+        return iter([key for holder, key in self._sites if holder == owner])
+
+    def __len__(self) -> int:
+        return len([*self])
+
+
+def follow_sites(find_owner: Callable[[], object]) -> None:
+    """Keep the current sites of `contrib.sites` apart by what `find_owner` returns.
+
+    It keeps them by SITE_ID or host for the process; clear_cache() binds a new
+    dictionary to the name. Django 5.2 to 6.1.
+    """
+    if not apps.is_installed("django.contrib.sites"):
+        return
+    from django.contrib.sites import models  # noqa: PLC0415 - needs the app registry
+
+    if isinstance(models.SITE_CACHE, _SiteCache):
+        return
+    models.SITE_CACHE = _SiteCache(find_owner)
+    models.SiteManager.clear_cache = _clear_sites  # type: ignore[assignment, method-assign]
+
+
+def _clear_sites(manager: object) -> None:
+    from django.contrib.sites import models  # noqa: PLC0415 - needs the app registry
+
+    models.SITE_CACHE.clear()
 
 
 def follow_trusted_origins(find: Callable[[], Iterable[str]]) -> None:

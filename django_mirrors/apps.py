@@ -1,10 +1,12 @@
 """The installable app."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.checks import register
 from django.core.signals import setting_changed
 from django.utils.translation import gettext_lazy as _
 
 from django_mirrors import _compat, _compat_sessions
+from django_mirrors.checks import check_fleet
 from django_mirrors.conf import forget_conf
 from django_mirrors.context import get_current_mirror, suspend_mirror
 from django_mirrors.db.command import choose_command_mirror
@@ -12,7 +14,7 @@ from django_mirrors.db.imports import leave_mirror_at_import
 from django_mirrors.db.pins import pin_queries
 from django_mirrors.db.settings import forget_changed_databases
 from django_mirrors.middleware import find_trusted_origins
-from django_mirrors.overlay import find_overlaid
+from django_mirrors.overlay import find_overlaid, find_site_owner
 from django_mirrors.registry import forget_fleet
 from django_mirrors.sessions import (
     accept_session_key,
@@ -43,7 +45,16 @@ class DjangoMirrorsConfig(AppConfig):
         _compat.check_mail(get_current_mirror)
         _compat.follow_default_timezone()
         _compat.follow_default_language(suspend_mirror)
+        _compat.follow_sites(find_site_owner)
         _compat.follow_trusted_origins(find_trusted_origins)
+        if apps.is_installed("django_hosts"):
+            # Its modules read settings that a project without it has not.
+            from django_mirrors.integrations.hosts import (  # noqa: PLC0415
+                follow_fleet,
+            )
+
+            follow_fleet()
+        register(check_fleet, "mirrors")
         pin_queries()
         leave_mirror_at_import()
         arguments = _compat.find_command_arguments()

@@ -4,13 +4,23 @@ from typing import Any
 
 from django_mirrors import _compat
 from django_mirrors.context import find_current_mirror
+from django_mirrors.registry import mirrors
 
-__all__ = ["find_overlaid"]
+__all__ = ["find_overlaid", "find_site_owner"]
 
 
 def find_overlaid(name: str) -> Any:
     """Return the current mirror's value of the setting `name`, or `_compat.MISSING`."""
+    if mirrors.is_reading:
+        # Which mirror a command acts on is not known before the fleet was read.
+        return _compat.MISSING
     mirror = find_current_mirror()
     if mirror is None:
         return _compat.MISSING
     return mirror.settings.get(name, _compat.MISSING)
+
+
+def find_site_owner() -> object:
+    """Return whose `Site` is meant now; the row follows the primary host."""
+    mirror = find_current_mirror()
+    return None if mirror is None else (mirror.uid, mirror.primary_host)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from django_mirrors import _compat
 from django_mirrors.context import (
     Frame,
     bind_mirror,
@@ -22,7 +21,6 @@ from django_mirrors.context import (
 )
 from django_mirrors.db.breaker import breaker
 from django_mirrors.exceptions import (
-    InvalidMirror,
     MirrorUnavailable,
     NoCurrentMirror,
     WrongMirror,
@@ -111,8 +109,31 @@ class Guarded:
             or any(not reader.is_closed for reader in self._readers)
         )
 
+    def ensure_connection(self) -> None:
+        """Connect if need be. Raises `MirrorUnavailable` if nothing answers."""
+        wrapper: Any = self
+        if wrapper.connection is not None:
+            return
+        try:
+            super().ensure_connection()  # type: ignore[misc]
+        except MirrorUnavailable:
+            raise
+        except OperationalError as error:
+            if self.is_static:
+                raise
+            databases: Any = connections.settings
+            if not databases.read_again(self.owner):
+                raise self._build_unavailable(error) from error
+            self._connect_again()
+
+    def _connect_again(self) -> None:
+        try:
+            super().ensure_connection()  # type: ignore[misc]
+        except OperationalError as error:
+            raise self._build_unavailable(error) from error
+
     def connect(self) -> None:
-        """Connect. Raises `MirrorUnavailable` if the server does not answer."""
+        """Connect to a database that is there, is the current mirror's, and answers."""
         # The records of the fleet are read whatever mirror is current, or none.
         if self.owner != ORIGINAL_NAME:
             self.check_mirror()
@@ -120,24 +141,8 @@ class Guarded:
             super().connect()  # type: ignore[misc]
             return
         self._check_file()
-        self._check_test()
-        with self.freed():
-            try:
-                self._connect_in_time()
-            except self.Database.OperationalError as error:
-                if not connections.settings.read_again(self.owner):  # type: ignore[attr-defined]
-                    raise self._build_unavailable(error) from error
-                self._connect_again()
-
-    def _connect_in_time(self) -> None:
-        with breaker.watched(self.owner):
+        with self.freed(), breaker.watched(self.settings_dict, mirror=self.owner):
             super().connect()  # type: ignore[misc]
-
-    def _connect_again(self) -> None:
-        try:
-            self._connect_in_time()
-        except self.Database.OperationalError as error:
-            raise self._build_unavailable(error) from error
 
     def set_autocommit(self, autocommit: bool, **options: Any) -> None:  # noqa: FBT001 - Django's
         """Set autocommit; beginning a transaction counts as use."""
@@ -203,7 +208,8 @@ class Guarded:
         # an object that changes its class is slow for all its life.
         kind = self._kinds.get(make.__name__)
         if kind is None:
-            kind = self._kinds[make.__name__] = build_guarded_cursor(type(make(cursor)))
+            own: Any = type(make(cursor))
+            kind = self._kinds[make.__name__] = build_guarded_cursor(own)
         made: CursorWrapper = kind(cursor, self)
         if self._is_free:
             made.is_free = True  # type: ignore[attr-defined]
@@ -225,21 +231,13 @@ class Guarded:
             "it."
         )
 
-    def _check_test(self) -> None:
-        if not _compat.is_test_environment() or self.owner == ORIGINAL_NAME:
-            return
-        if not connections.settings.is_test_database(self.owner):  # type: ignore[attr-defined]
-            raise InvalidMirror(
-                f"A test would use the database of mirror '{self.owner}', which may be "
-                "in real use. Override MIRRORS with mirrors that are made for the test."
-            )
-
-    def _build_unavailable(self, error: Exception) -> MirrorUnavailable:
+    def _build_unavailable(self, error: OperationalError) -> MirrorUnavailable:
         # The driver's text may hold the connection's parameters: only its type shows.
+        kind = type(error.__cause__ or error).__name__
         return MirrorUnavailable(
-            f"The database of mirror '{self.owner}' cannot be reached "
-            f"({type(error).__name__}). Check that its server runs, and its address and "
-            f"credentials with 'manage.py mirror_check {self.owner}'."
+            f"The database of mirror '{self.owner}' cannot be reached ({kind}). Check "
+            "that its server runs, and its address and credentials with "
+            f"'manage.py mirror_check {self.owner}'."
         )
 
 

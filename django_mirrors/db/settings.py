@@ -9,7 +9,6 @@ from django.db.utils import ConnectionHandler
 
 from django_mirrors import _compat
 from django_mirrors.conf import get_conf
-from django_mirrors.db.breaker import breaker
 from django_mirrors.db.connections import MirrorConnectionHandler
 from django_mirrors.dsn import build_database
 from django_mirrors.exceptions import InvalidMirror
@@ -78,6 +77,10 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
     def __iter__(self) -> Iterator[str]:
         return iter({**dict.fromkeys(super().__iter__()), **self._pinned})
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "MirrorDatabases":
+        # What was built holds definitions, which are views that cannot be copied.
+        return MirrorDatabases(deepcopy({**self}, memo))
+
     def is_static(self, alias: str) -> bool:
         """Whether `alias` is the project's own, and no mirror's."""
         return super().__contains__(alias) and alias != DEFAULT_DB_ALIAS
@@ -97,7 +100,6 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
             built = self._built.get(name)
             if built is not None and built.definition != _find_definition(name):
                 self._built.pop(name, None)
-                breaker.forget(name)
         # Even if nothing was built: a thread may be building of the old one now.
         self.generation += 1
 
@@ -122,22 +124,6 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
         built.config.update(config)
         self._built[alias] = built._replace(written=deepcopy(config))
         return True
-
-    def is_test_database(self, alias: str) -> bool:
-        """Whether a test may connect to `alias`.
-
-        It may if the test runner gave the database another name, or if the test itself
-        said what the fleet is: other definitions may lead to what is in real use.
-        """
-        built, mirror = self._built.get(alias), mirrors.get(alias)
-        if built is None or mirror is None or mirror.source == "records":
-            return True
-        name = str(built.config["NAME"])
-        if name != str(built.written["NAME"]) or ":memory:" in name:
-            return True
-        return _compat.is_overridden("MIRRORS") or _compat.is_overridden(
-            "MIRRORS_OPTIONS"
-        )
 
     def build_config(self, mirror: Mirror) -> dict[str, Any]:
         """Return a new dictionary for the database of `mirror`; nothing is kept."""

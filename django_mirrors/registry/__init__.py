@@ -12,7 +12,7 @@ from collections.abc import (
     ValuesView,
 )
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Lock, RLock, Thread
+from threading import Event, Lock, RLock, Thread, get_ident
 from time import monotonic, sleep
 from typing import NamedTuple
 
@@ -66,6 +66,7 @@ class MirrorRegistry(Mapping[str, Mirror]):
     _before: Snapshot | None  # what was dropped, to tell the changes
     _original: Original | None
     _watching: Watching | None = None
+    _reader: int | None  # the thread that reads the fleet
 
     def __init__(self) -> None:
         self._forget()
@@ -104,6 +105,11 @@ class MirrorRegistry(Mapping[str, Mirror]):
     def is_watching(self) -> bool:
         """Whether a thread of this process follows the changes."""
         return self._watching is not None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether this thread reads the fleet at this moment."""
+        return self._reader == get_ident()
 
     @property
     def original(self) -> Mirror:
@@ -203,6 +209,7 @@ class MirrorRegistry(Mapping[str, Mirror]):
         # A forked child has no thread but this one, and perhaps a lock nobody holds.
         self._lock = RLock()
         self._starting = Lock()
+        self._reader = None
         self._watching = None
 
     def _get_fresh_snapshot(self) -> Snapshot:
@@ -227,7 +234,11 @@ class MirrorRegistry(Mapping[str, Mirror]):
     def _look(self) -> None:
         with self._lock:
             is_first = self._snapshot is None
-            new = self._loader.load() if is_first else self._loader.refresh()
+            self._reader = get_ident()
+            try:
+                new = self._loader.load() if is_first else self._loader.refresh()
+            finally:
+                self._reader = None
             self._looked = monotonic()
             if new is None:
                 return

@@ -27,7 +27,7 @@ class Project:
     def manage(
         self, *arguments: str, code: int = 0, **variables: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Run `manage.py` and return what it said; fail if it ends with another code."""
+        """Run `manage.py` and return what it said; fail if it exits otherwise."""
         foreign = {"DJANGO_MIRROR", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
         kept = {key: item for key, item in os.environ.items() if key not in foreign}
         done = subprocess.run(

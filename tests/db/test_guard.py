@@ -271,7 +271,7 @@ def silent_server(settings):
             }
         }
         yield server
-    breaker.forget("books")
+    breaker.forget()
 
 
 def test_silent_server_costs_the_connect_timeout_once(db, silent_server):
@@ -287,8 +287,8 @@ def test_silent_server_costs_the_connect_timeout_once(db, silent_server):
     assert isinstance(caught.value, OperationalError)
     assert "hidden" not in str(caught.value)
     assert str(caught.value) == (
-        "The database of mirror 'books' cannot be reached (ConnectionTimeout). Check that "
-        "its server runs, and its address and credentials with "
+        "The database of mirror 'books' cannot be reached (ConnectionTimeout). Check "
+        "that its server runs, and its address and credentials with "
         "'manage.py mirror_check books'."
     )
     assert first < 4
@@ -318,8 +318,9 @@ def test_one_thread_tries_a_silent_server_again(monkeypatch):
     monkeypatch.setattr("django_mirrors.db.breaker.monotonic", lambda: now[0])
     watcher = Breaker()
 
-    def attempt(*, seconds=0.0, fails=True):
-        with watcher.watched("books"):
+    def attempt(*, seconds=0.0, fails=True, options=None):
+        config = {"ENGINE": "x", "HOST": "db", "OPTIONS": options or {}}
+        with watcher.watched(config, mirror="books"):
             now[0] += seconds
             if fails:
                 raise TimeoutError
@@ -339,15 +340,17 @@ def test_one_thread_tries_a_silent_server_again(monkeypatch):
     attempt(fails=False)
 
 
-def test_a_test_does_not_reach_a_database_in_real_use(
-    db, settings, tmp_path, monkeypatch
-):
-    path = tmp_path / "real.sqlite3"
-    path.touch()
-    settings.MIRRORS = {
-        "shop": {"HOSTS": ["shop.example"], "DATABASE": f"sqlite:///{path}"}
-    }
-    monkeypatch.setattr("django_mirrors._compat.is_overridden", lambda name: False)
+def test_exhausted_pool_is_tried_each_time(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("django_mirrors.db.breaker.monotonic", lambda: now[0])
+    watcher = Breaker()
 
-    with use_mirror("shop"), pytest.raises(Exception, match="may be in real use"):
-        Book.objects.count()
+    def attempt():
+        with watcher.watched({"OPTIONS": {"pool": True}}, mirror="books"):
+            now[0] += 5
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        attempt()
+    with pytest.raises(TimeoutError):
+        attempt()

@@ -34,7 +34,7 @@ def test_query_set_of_a_class_serves_every_mirror(fleet, write_module):
         "class BookForm(forms.ModelForm):\n"
         "    class Meta:\n"
         "        model, fields = Book, ['title', 'author']\n"
-        "    one_of = forms.ModelChoiceField(queryset=Author.objects.filter(pk__gt=0))\n",
+        "    one = forms.ModelChoiceField(queryset=Author.objects.filter(pk__gt=0))\n",
     )
     with use_mirror("books"):
         form_class = importlib.import_module("lazy_forms").BookForm

@@ -113,7 +113,16 @@ def test_mirror_takes_over_what_the_original_says(fleet, settings, monkeypatch):
     assert databases["radio"]["CONN_MAX_AGE"] == 5
 
 
-def test_databases_can_be_copied():
+@pytest.mark.django_db
+def test_databases_can_be_copied(fleet, settings):
+    settings.MIRRORS = {
+        "radio": {
+            "HOSTS": ["radio.example"],
+            "DATABASE": {"ENGINE": SQLITE, "NAME": "r"},
+        }
+    }
+    assert connections.settings["radio"]["NAME"].endswith("/r")
+
     copied = deepcopy(connections.settings)
 
     assert copied["default"] == connections.settings["default"]

@@ -2,7 +2,7 @@
 
 from django_mirrors.db import mirror_databases
 from tests.suite import plain
-from tests.suite.plain import *
+from tests.suite.plain import *  # noqa: F403
 
 DATABASES = mirror_databases(plain.DATABASES)
 DATABASE_ROUTERS = ["django_mirrors.db.MirrorRouter"]

@@ -30,32 +30,32 @@ class RecordingResult(TextTestResult):
         if error is not None:
             self.details[identifier] = self._exc_info_to_string(error, test)  # type: ignore[attr-defined]
 
-    def addSuccess(self, test: TestCase) -> None:
+    def addSuccess(self, test: TestCase) -> None:  # noqa: N802
         super().addSuccess(test)
         self.record(test, "passed")
 
-    def addError(self, test: TestCase, err: Any) -> None:
+    def addError(self, test: TestCase, err: Any) -> None:  # noqa: N802
         super().addError(test, err)
         self.record(test, "error", err)
 
-    def addFailure(self, test: TestCase, err: Any) -> None:
+    def addFailure(self, test: TestCase, err: Any) -> None:  # noqa: N802
         super().addFailure(test, err)
         self.record(test, "failed", err)
 
-    def addSubTest(self, test: TestCase, subtest: TestCase, err: Any) -> None:
+    def addSubTest(self, test: TestCase, subtest: TestCase, err: Any) -> None:  # noqa: N802
         super().addSubTest(test, subtest, err)
         if err is not None:
             self.record(test, "failed", err)
 
-    def addSkip(self, test: TestCase, reason: str) -> None:
+    def addSkip(self, test: TestCase, reason: str) -> None:  # noqa: N802
         super().addSkip(test, reason)
         self.record(test, "skipped")
 
-    def addExpectedFailure(self, test: TestCase, err: Any) -> None:
+    def addExpectedFailure(self, test: TestCase, err: Any) -> None:  # noqa: N802
         super().addExpectedFailure(test, err)
         self.record(test, "expected")
 
-    def addUnexpectedSuccess(self, test: TestCase) -> None:
+    def addUnexpectedSuccess(self, test: TestCase) -> None:  # noqa: N802
         super().addUnexpectedSuccess(test)
         self.record(test, "unexpected")
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.core.management import BaseCommand
 from django.db import connection
 
+from django_mirrors.exceptions import MirrorError
 from stock.models import Item
 
 
@@ -14,5 +15,5 @@ class Command(BaseCommand):
         try:
             with ThreadPoolExecutor(1) as executor:
                 executor.submit(Item.objects.count).result()
-        except Exception as error:
+        except MirrorError as error:
             self.stdout.write(f"in a thread: {type(error).__name__}")

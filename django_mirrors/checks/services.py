@@ -1,0 +1,243 @@
+"""Whether the services of a mirror can be told from those of all others."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS
+from django.db.utils import load_backend
+
+from django_mirrors.checks.findings import Findings
+from django_mirrors.checks.messages import build_errors, build_warnings
+from django_mirrors.conf import Conf, find_setting
+from django_mirrors.dsn import build_cache, build_database, build_storage
+from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.mirror import DATABASE, STORAGE, Mirror
+from django_mirrors.registry.snapshot import describe_place
+from django_mirrors.sources.records import RECORDS
+
+__all__ = ["check_services"]
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_LOCAL = frozenset({"", "127.0.0.1", "::1", "localhost"})
+_SERVER_PREFIX = ("location", "root_path")
+
+
+class Use(NamedTuple):
+    """A database or a prefix that a mirror has for itself."""
+
+    where: tuple[str, ...]  # equal for what is the same database, bucket or disk
+    prefix: str  # of a storage, with a slash at its end
+    mirror: Mirror
+
+
+def check_services(findings: Findings) -> list[CheckMessage]:
+    """Return what cannot be read, and what two mirrors would mix their data in.
+
+    No variable and no mounted secret is read: they need not be set here.
+    """
+    reader = _Reader(findings.conf)
+    databases = [use for mirror in findings.mirrors for use in reader.read(mirror)]
+    databases += _read_original(findings)
+    storages = [use for mirror in findings.all for use in reader.read_storages(mirror)]
+    storages += _read_media(findings)
+    return [
+        *build_errors(reader.problems, 11),
+        *build_errors(_find_same_databases(databases), 12),
+        *build_errors(_find_same_storages(storages), 13),
+        *build_errors(_find_without_database(findings), 14),
+        *build_warnings(_find_without_storage(findings), 2),
+    ]
+
+
+class _Reader:
+    """Reads DSNs with numbers in place of variables, the same for the same one."""
+
+    def __init__(self, conf: Conf) -> None:
+        self._conf = conf
+        self._numbers: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def read(self, mirror: Mirror) -> Iterable[Use]:
+        """Return the database of a mirror; look at its cache too."""
+        self._build(build_cache, mirror.cache, mirror, "CACHE")
+        config = self._build(self._build_database, mirror.database, mirror, "DATABASE")
+        return () if config is None else _identify_database(config, mirror)
+
+    def read_storages(self, mirror: Mirror) -> Iterable[Use]:
+        """Return the places where a mirror keeps files."""
+        for alias, value in mirror.storages.items():
+            key = "STORAGE" if alias == "default" else f"STORAGES[{alias!r}]"
+            config = self._build(build_storage, value, mirror, key)
+            if config is not None:
+                yield _identify_storage(config, mirror, self._conf.directory)
+
+    def _build_database(self, value: Any, *, place: str) -> dict[str, Any]:
+        config = build_database(value, directory=self._conf.directory, place=place)
+        problem = _find_engine_problem(str(config.get("ENGINE", "")))
+        if problem:
+            raise InvalidMirror(f"{place} cannot be used: {problem}")
+        return config
+
+    def _build(
+        self, build: Callable[..., dict[str, Any]], value: Any, mirror: Mirror, key: str
+    ) -> dict[str, Any] | None:
+        if value is None or _is_secret(value):
+            return None
+        try:
+            return build(self._fill(value), place=_describe(mirror, key))
+        except InvalidMirror as error:
+            self.problems += error.problems
+            return None
+
+    def _fill(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return _VARIABLE.sub(self._find_number, value)
+        if isinstance(value, Mapping):
+            return {key: self._fill(item) for key, item in value.items()}
+        return value
+
+    def _find_number(self, match: re.Match[str]) -> str:
+        # A number can stand in a host, a port, a password and a path.
+        return self._numbers.setdefault(match[1], str(len(self._numbers) + 1))
+
+
+def _is_secret(value: Any) -> bool:
+    """Whether only the environment knows what this is."""
+    if not isinstance(value, str):
+        return False
+    is_file = value.startswith("file:") and not value.startswith("file://")
+    return is_file or "${" in value.partition("://")[0]
+
+
+def _describe(mirror: Mirror, key: str) -> str:
+    if mirror.source == RECORDS:
+        return f"The {key} in the record of mirror '{mirror}'"
+    return f"{describe_place(mirror)}['{key}']"
+
+
+@cache
+def _find_engine_problem(engine: str) -> str:
+    try:
+        load_backend(engine)
+    except ImproperlyConfigured as error:
+        return (
+            f"{' '.join(str(error).split())} Correct 'ENGINE', or install its driver."
+        )
+    return ""
+
+
+def _identify_database(config: Mapping[str, Any], mirror: Mirror) -> tuple[Use, ...]:
+    engine, name = str(config.get("ENGINE", "")), str(config.get("NAME") or "")
+    options = config.get("OPTIONS") or {}
+    if engine.endswith("sqlite3"):
+        if not name or ":memory:" in name or name.startswith("file:"):
+            return ()
+        return (Use((engine, os.path.realpath(name)), "", mirror),)
+    where = (
+        engine,
+        _identify_host(str(config.get("HOST") or "")),
+        str(config.get("PORT") or ""),
+        name,
+        # A schema is chosen by options; a service names a database.
+        str(options.get("options") or ""),
+        str(options.get("service") or ""),
+    )
+    return (Use(where, "", mirror),) if name or where[-1] else ()
+
+
+def _identify_host(host: str) -> str:
+    return "localhost" if host in _LOCAL else host.lower()
+
+
+def _identify_storage(config: Mapping[str, Any], mirror: Mirror, root: Path) -> Use:
+    options = dict(config.get("OPTIONS") or {})
+    prefix = next((options.pop(key) for key in _SERVER_PREFIX if key in options), "")
+    if "bucket_name" in options or "azure_container" in options:
+        names = ("bucket_name", "azure_container", "endpoint_url", "account_name")
+        where = tuple(f"{name}={options.get(name)}" for name in names)
+    elif str(config["BACKEND"]).endswith("FileSystemStorage"):
+        prefix = os.path.realpath(root / str(prefix))
+        where = ()
+    else:
+        where = tuple(f"{key}={item}" for key, item in sorted(options.items()))
+    where = (str(config["BACKEND"]), *where)
+    return Use(where, f"{str(prefix).rstrip('/')}/", mirror)
+
+
+def _read_original(findings: Findings) -> Iterable[Use]:
+    databases = find_setting("DATABASES", {})
+    config = databases.get(DEFAULT_DB_ALIAS) if isinstance(databases, Mapping) else None
+    return _identify_database(config, findings.original) if config else ()
+
+
+def _read_media(findings: Findings) -> Iterable[Use]:
+    root = find_setting("MEDIA_ROOT")
+    if not root or "default" in findings.original.storages:
+        return ()
+    config = build_storage(
+        {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": str(root)},
+        },
+        place="MEDIA_ROOT",
+    )
+    return (_identify_storage(config, findings.original, findings.conf.directory),)
+
+
+def _find_same_databases(uses: Iterable[Use]) -> list[str]:
+    problems = []
+    first: dict[tuple[str, ...], Mirror] = {}
+    # The original first, so that the others are said to have its database.
+    for use in sorted(uses, key=lambda item: not item.mirror.is_original):
+        other = first.setdefault(use.where, use.mirror)
+        if other.name != use.mirror.name:
+            problems.append(_describe_same(DATABASE, other, use.mirror, "are the same"))
+    return problems
+
+
+def _find_same_storages(uses: Iterable[Use]) -> list[str]:
+    problems = []
+    memory = "django.core.files.storage.InMemoryStorage"
+    kept = [use for use in uses if use.where[0] != memory]
+    # Sorted, a prefix comes right before what lies in it.
+    for one, two in pairwise(sorted(kept, key=lambda use: (use.where, use.prefix))):
+        if one.where != two.where or not two.prefix.startswith(one.prefix):
+            continue
+        if one.mirror.name == two.mirror.name:
+            continue
+        how = "are the same" if one.prefix == two.prefix else "lie one in the other"
+        problems.append(_describe_same(STORAGE, one.mirror, two.mirror, how))
+    return problems
+
+
+def _describe_same(service: str, one: Mirror, two: Mirror, how: str) -> str:
+    return (
+        f"{describe_place(two)}: the {service} of mirror '{two}' and that of '{one}' "
+        f"{how}, so their data would be mixed. Give '{two}' one of its own, or write "
+        f"'SHARES': {{'{service}': '{one}'}} in place of it."
+    )
+
+
+def _find_without_database(findings: Findings) -> list[str]:
+    return [
+        f"{describe_place(mirror)}: mirror '{mirror}' has no database. Add 'DATABASE' "
+        "to its definition or to MIRRORS_OPTIONS['DEFAULTS'], or share another's."
+        for mirror in findings.mirrors
+        if mirror.database is None and DATABASE not in mirror.shares
+    ]
+
+
+def _find_without_storage(findings: Findings) -> list[str]:
+    return [
+        f"{describe_place(mirror)}: mirror '{mirror}' has no storage, so it can keep "
+        "no files. Add 'STORAGE' to it or to MIRRORS_OPTIONS['DEFAULTS'], or share it."
+        for mirror in findings.mirrors
+        if "default" not in mirror.storages and STORAGE not in mirror.shares
+    ]
