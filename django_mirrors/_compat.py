@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from contextlib import AbstractContextManager
 from functools import cache, partial, wraps
 from importlib import import_module
-from types import FrameType, ModuleType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -23,6 +23,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from django.utils.connection import ConnectionProxy
 from django.utils.translation import trans_real
+
+from django_mirrors.exceptions import InvalidMirror, MirrorUnavailable, UnknownMirror
 
 # What a lookup returns for nothing, where None is a value.
 MISSING: Any = object()
@@ -107,6 +109,33 @@ def find_command_arguments() -> Sequence[str] | None:
             return arguments
         frame = frame.f_back
     return None
+
+
+def end_commands_with_text() -> None:
+    """Let an error that is no defect end a management command with its text.
+
+    Django shows the traceback of all but CommandError; `--traceback` brings it back.
+    The exit code is 1 in any case.
+    """
+    kinds = (InvalidMirror, MirrorUnavailable, UnknownMirror)
+    if find_command_arguments() is None or hasattr(sys.excepthook, "kinds"):
+        return
+    show_others = sys.excepthook
+
+    def show(
+        kind: type[BaseException],
+        error: BaseException,
+        traceback: TracebackType | None,
+    ) -> None:
+        if issubclass(kind, kinds) and "--traceback" not in sys.argv:
+            sys.stderr.write(f"{kind.__name__}: {error}\n")
+            if issubclass(kind, InvalidMirror):
+                sys.stderr.write("'manage.py check' shows everything that is wrong.\n")
+        else:
+            show_others(kind, error, traceback)
+
+    show.kinds = kinds  # type: ignore[attr-defined]
+    sys.excepthook = show
 
 
 def is_test_environment() -> bool:
@@ -285,13 +314,6 @@ def find_import_problem(path: str) -> str:
     except Exception as error:  # noqa: BLE001 - a module may raise anything
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def is_overridden(name: str) -> bool:
-    """Whether a test overrides the setting `name` now."""
-    from django.conf import settings  # noqa: PLC0415, TID251 - looked at, not read
-
-    return _is_overridden(settings, name)
 
 
 def _find_nothing(name: str) -> Any:

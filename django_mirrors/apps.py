@@ -7,9 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 from django_mirrors import _compat, _compat_sessions
 from django_mirrors.checks import check_fleet
+from django_mirrors.checks.starting import begin_command
 from django_mirrors.conf import forget_conf
 from django_mirrors.context import get_current_mirror, suspend_mirror
-from django_mirrors.db.command import choose_command_mirror
 from django_mirrors.db.imports import leave_mirror_at_import
 from django_mirrors.db.pins import pin_queries
 from django_mirrors.db.settings import forget_changed_databases
@@ -34,6 +34,7 @@ class DjangoMirrorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what follows the current mirror, and the command being run."""
+        _compat.end_commands_with_text()
         setting_changed.connect(forget_conf, dispatch_uid="django_mirrors.conf")
         setting_changed.connect(forget_fleet, dispatch_uid="django_mirrors.registry")
         fleet_changed.connect(
@@ -59,6 +60,6 @@ class DjangoMirrorsConfig(AppConfig):
         leave_mirror_at_import()
         arguments = _compat.find_command_arguments()
         if arguments is not None:
-            choose_command_mirror(arguments)
+            begin_command(arguments)
         if _compat.is_testing_imported() or "test" in (arguments or ())[1:2]:
             _compat.follow_default_in_tests()

@@ -123,7 +123,7 @@ def check_name(name: Any, place: str = "") -> str:
     if isinstance(name, str) and _NAME.fullmatch(name) and name not in _RESERVED:
         return name
     prefix = f"{place}: " if place else ""
-    if name in _RESERVED:
+    if isinstance(name, str) and name in _RESERVED:
         raise InvalidMirror(
             f"{prefix}The name {name!r} is reserved. Choose another one."
         )

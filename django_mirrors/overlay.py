@@ -4,6 +4,7 @@ from typing import Any
 
 from django_mirrors import _compat
 from django_mirrors.context import find_current_mirror
+from django_mirrors.exceptions import InvalidMirror, UnknownMirror
 from django_mirrors.registry import mirrors
 
 __all__ = ["find_overlaid", "find_site_owner"]
@@ -14,7 +15,11 @@ def find_overlaid(name: str) -> Any:
     if mirrors.is_reading:
         # Which mirror a command acts on is not known before the fleet was read.
         return _compat.MISSING
-    mirror = find_current_mirror()
+    try:
+        mirror = find_current_mirror()
+    except (InvalidMirror, UnknownMirror):
+        # That of a command. The system checks, which read settings, say what is wrong.
+        return _compat.MISSING
     if mirror is None:
         return _compat.MISSING
     return mirror.settings.get(name, _compat.MISSING)

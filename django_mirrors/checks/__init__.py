@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage
+from django.core.checks import CheckMessage, Error
 
 from django_mirrors.checks.definitions import check_definitions
 from django_mirrors.checks.findings import Findings, build_findings
@@ -35,5 +35,27 @@ def check_fleet(
     **_: Any,
 ) -> list[CheckMessage]:
     """Return what is wrong, by topic; the fleet is read once for all of them."""
-    findings = build_findings(read_all=bool(databases))
-    return [message for check in _TOPICS for message in check(findings)]
+    try:
+        findings = build_findings(read_all=bool(databases))
+    except Exception as error:  # noqa: BLE001 - a setting may hold anything
+        return [_describe_failure("build_findings", error)]
+    return [message for check in _TOPICS for message in _run(check, findings)]
+
+
+def _run(
+    check: Callable[[Findings], list[CheckMessage]], findings: Findings
+) -> list[CheckMessage]:
+    try:
+        return check(findings)
+    except Exception as error:  # noqa: BLE001 - the other topics must still be seen
+        return [_describe_failure(check.__name__, error)]
+
+
+def _describe_failure(name: str, error: Exception) -> CheckMessage:
+    # Not the error's text, which may hold a password.
+    return Error(
+        f"{name}() could not be finished ({type(error).__name__}).",
+        hint="Correct the other problems first. Look for values of the wrong type in "
+        "the settings and in MIRRORS.",
+        id="mirrors.E099",
+    )

@@ -15,7 +15,7 @@ from django_mirrors.registry.building import (
     build_recorded,
     overlay_record,
 )
-from django_mirrors.sources import build_declared_sources
+from django_mirrors.sources import Reading, Source, build_declared_sources
 from django_mirrors.sources.files import FilesSource
 from django_mirrors.sources.records import (
     NOTHING,
@@ -60,7 +60,7 @@ def build_findings(*, read_all: bool) -> Findings:
     declared: list[Mirror] = []
     refused: set[str] = set()
     for source in build_declared_sources(conf):
-        reading = source.read()
+        reading = _read_source(source)
         declared += reading.mirrors
         refused |= reading.refused
         problems = in_files if isinstance(source, FilesSource) else in_settings
@@ -80,6 +80,14 @@ def build_findings(*, read_all: bool) -> Findings:
         in_files=tuple(in_files),
         in_records=tuple(taken.problems),
     )
+
+
+def _read_source(source: Source) -> Reading:
+    try:
+        return source.read()
+    except Exception as error:  # noqa: BLE001 - the other topics must still be seen
+        name = type(source).__name__
+        return Reading((), (f"{name} fails ({type(error).__name__}). Correct it.",))
 
 
 class _Taken:

@@ -25,9 +25,9 @@ def check_hosts(findings: Findings) -> list[CheckMessage]:
         *build_errors(_find_cookies(findings, "SESSION_COOKIE_DOMAIN"), 42),
         *build_errors(_find_cookies(findings, "CSRF_COOKIE_DOMAIN"), 43),
         *_check_origins(findings),
-        *build_warnings(_find_without_link(findings), 3),
-        *build_warnings(_find_slow_poll(findings), 4),
-        *build_warnings(_find_hosts_middleware(), 5),
+        *build_warnings(_find_without_link(findings), 2),
+        *build_warnings(_find_slow_poll(findings), 3),
+        *build_warnings(_find_hosts_middleware(), 4),
     ]
 
 
@@ -78,7 +78,7 @@ def _check_origins(findings: Findings) -> list[CheckMessage]:
                 f"{start} forms of '{covered[0]}'. Remove it: a mirror trusts its own "
                 "hosts without it."
             )
-    return [*build_errors(across, 44), *build_warnings(of_one, 6)]
+    return [*build_errors(across, 44), *build_warnings(of_one, 5)]
 
 
 def _find_covered(

@@ -28,6 +28,6 @@ def build_warnings(problems: Iterable[str], number: int) -> list[CheckMessage]:
     ]
 
 
-def _split(problem: str) -> tuple[str, str | None]:
+def _split(problem: str) -> tuple[str, str]:
     message, *rest = _LAST_SENTENCE.split(problem, maxsplit=1)
-    return message, rest[0] if rest else None
+    return message, rest[0] if rest else "Correct what the message names."

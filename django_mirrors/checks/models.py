@@ -1,6 +1,7 @@
 """Whether relations stay inside one database."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
@@ -24,7 +25,7 @@ def check_models(findings: Findings) -> list[CheckMessage]:
     labels = {config.label for config in apps.get_app_configs()}
     unknown = [
         f"MIRRORS_OPTIONS['ORIGINAL_APPS'] names '{label}', which is no installed app. "
-        "Use the labels of apps in INSTALLED_APPS."
+        f"{_suggest(label, labels)}"
         for label in sorted(original - labels)
     ]
     return [
@@ -36,6 +37,14 @@ def check_models(findings: Findings) -> list[CheckMessage]:
             if _is_of_original(model, original) != _is_of_original(other, original)
         ),
     ]
+
+
+def _suggest(label: str, labels: set[str]) -> str:
+    # People write the path of an app where its label, the last part, is wanted.
+    close = get_close_matches(label.rpartition(".")[2], labels, n=1)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return "Use the labels of apps in INSTALLED_APPS."
 
 
 def _iter_relations(

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import load_backend
 
 from django_mirrors.checks.findings import Findings
-from django_mirrors.checks.messages import build_errors, build_warnings
+from django_mirrors.checks.messages import build_errors
 from django_mirrors.conf import Conf, find_setting
 from django_mirrors.dsn import build_cache, build_database, build_storage
 from django_mirrors.exceptions import InvalidMirror
@@ -52,7 +51,6 @@ def check_services(findings: Findings) -> list[CheckMessage]:
         *build_errors(_find_same_databases(databases), 12),
         *build_errors(_find_same_storages(storages), 13),
         *build_errors(_find_without_database(findings), 14),
-        *build_warnings(_find_without_storage(findings), 2),
     ]
 
 
@@ -93,8 +91,15 @@ class _Reader:
         try:
             return build(self._fill(value), place=_describe(mirror, key))
         except InvalidMirror as error:
-            self.problems += error.problems
-            return None
+            if not _has_variable(value):
+                self.problems += error.problems
+        except Exception as error:  # noqa: BLE001 - a dictionary may hold anything
+            place = _describe(mirror, key)
+            self.problems.append(
+                f"{place} cannot be read ({type(error).__name__}). Write it as in "
+                "Django's settings."
+            )
+        return None
 
     def _fill(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -114,6 +119,13 @@ def _is_secret(value: Any) -> bool:
         return False
     is_file = value.startswith("file:") and not value.startswith("file://")
     return is_file or "${" in value.partition("://")[0]
+
+
+def _has_variable(value: Any) -> bool:
+    """Whether the environment decides if this can be read."""
+    if isinstance(value, Mapping):
+        return any(_has_variable(item) for item in value.values())
+    return isinstance(value, str) and "${" in value
 
 
 def _describe(mirror: Mirror, key: str) -> str:
@@ -206,15 +218,28 @@ def _find_same_storages(uses: Iterable[Use]) -> list[str]:
     problems = []
     memory = "django.core.files.storage.InMemoryStorage"
     kept = [use for use in uses if use.where[0] != memory]
-    # Sorted, a prefix comes right before what lies in it.
-    for one, two in pairwise(sorted(kept, key=lambda use: (use.where, use.prefix))):
-        if one.where != two.where or not two.prefix.startswith(one.prefix):
-            continue
-        if one.mirror.name == two.mirror.name:
-            continue
-        how = "are the same" if one.prefix == two.prefix else "lie one in the other"
-        problems.append(_describe_same(STORAGE, one.mirror, two.mirror, how))
+    around: list[Use] = []  # what the next one may lie in, the innermost last
+    # Sorted, a prefix comes before all that lies in it.
+    for use in sorted(kept, key=_order_storage):
+        while around and not _is_inside(use, around[-1]):
+            around.pop()
+        others = [one for one in around if one.mirror.name != use.mirror.name]
+        if others:
+            other = others[-1]
+            is_same = other.prefix == use.prefix
+            how = "are the same" if is_same else "lie one in the other"
+            problems.append(_describe_same(STORAGE, other.mirror, use.mirror, how))
+        around.append(use)
     return problems
+
+
+def _order_storage(use: Use) -> tuple[Any, ...]:
+    # The original first, so that the others are said to have its storage.
+    return use.where, use.prefix, not use.mirror.is_original
+
+
+def _is_inside(inner: Use, outer: Use) -> bool:
+    return inner.where == outer.where and inner.prefix.startswith(outer.prefix)
 
 
 def _describe_same(service: str, one: Mirror, two: Mirror, how: str) -> str:
@@ -231,13 +256,4 @@ def _find_without_database(findings: Findings) -> list[str]:
         "to its definition or to MIRRORS_OPTIONS['DEFAULTS'], or share another's."
         for mirror in findings.mirrors
         if mirror.database is None and DATABASE not in mirror.shares
-    ]
-
-
-def _find_without_storage(findings: Findings) -> list[str]:
-    return [
-        f"{describe_place(mirror)}: mirror '{mirror}' has no storage, so it can keep "
-        "no files. Add 'STORAGE' to it or to MIRRORS_OPTIONS['DEFAULTS'], or share it."
-        for mirror in findings.mirrors
-        if "default" not in mirror.storages and STORAGE not in mirror.shares
     ]

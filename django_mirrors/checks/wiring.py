@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.checks import CheckMessage, Error
+from django.core.cache import DEFAULT_CACHE_ALIAS
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from django_mirrors.cache import MirrorCache
 from django_mirrors.checks.findings import Findings
-from django_mirrors.checks.messages import build_errors
+from django_mirrors.checks.messages import build_errors, build_warnings
 from django_mirrors.conf import find_setting
 from django_mirrors.db.router import MirrorRouter
 from django_mirrors.db.settings import MirrorDatabases
@@ -31,6 +32,7 @@ def check_wiring(findings: Findings) -> list[CheckMessage]:
         *_check_backend("STORAGES", MirrorStorage, 25),
         *_check_backend("CACHES", MirrorCache, 26),
         *build_errors(_find_aliases(findings), 27),
+        *build_warnings(_find_shared_caches(), 28),
     ]
 
 
@@ -89,19 +91,32 @@ def _check_backend(setting: str, backend: type[Any], number: int) -> list[CheckM
     path = find_setting(setting, {}).get("default", {}).get("BACKEND", "")
     if _is_subclass(path, backend):
         return []
+    # A warning: a project that keeps nothing there has nothing to mix up.
+    public = backend.__module__.rpartition(".")[0]
     return [
-        Error(
+        Warning(
             f"{setting}['default'] is not {backend.__name__}, so mirrors share it.",
-            hint=f"Write '{backend.__module__}.{backend.__name__}' as its 'BACKEND'.",
-            id=f"mirrors.E{number:03}",
+            hint=f"Write '{public}.{backend.__name__}' as its 'BACKEND'.",
+            id=f"mirrors.W{number:03}",
         )
+    ]
+
+
+def _find_shared_caches() -> list[str]:
+    return [
+        f"CACHES['{alias}'] is not MirrorCache, so mirrors share it. Write "
+        "'django_mirrors.cache.MirrorCache' as its 'BACKEND', unless "
+        "nothing of a mirror is kept there."
+        for alias, config in find_setting("CACHES", {}).items()
+        if alias != DEFAULT_CACHE_ALIAS
+        and not _is_subclass(config.get("BACKEND", ""), MirrorCache)
     ]
 
 
 def _is_subclass(path: str, wanted: type[Any]) -> bool:
     try:
         found = import_string(path)
-    except ImportError:
+    except Exception:  # noqa: BLE001 - a module may raise anything
         # Django says so itself.
         return False
     return isinstance(found, type) and issubclass(found, wanted)

@@ -25,7 +25,8 @@ class MirrorlessImporter:
         if frame is None or frame.mirror is None:
             return None
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
-            spec = finder.find_spec(name, path, target)
+            find = getattr(finder, "find_spec", None)  # finders may be of an old kind
+            spec = None if find is None else find(name, path, target)
             if spec is not None:
                 return _suspend(spec)
         return None

@@ -12,12 +12,23 @@ __all__ = ["mirror_url", "register"]
 register = template.Library()
 
 
-@register.simple_tag
+@register.simple_tag(takes_context=True)
 def mirror_url(
-    viewname: str, *args: Any, mirror: Mirror | str | None = None, **kwargs: Any
+    context: template.Context,
+    mirror: Mirror | str,
+    viewname: str,
+    /,
+    *args: Any,
+    **kwargs: Any,
 ) -> str:
-    """Return the address of a view at a mirror, by default the current one.
+    """Return the address of a view at a mirror.
 
-    {% mirror_url "product" product.pk mirror="books" as address %}
+    {% mirror_url "books" "shop:product" slug=product.slug as address %}
     """
-    return urls.reverse(viewname, mirror=mirror, args=args, kwargs=kwargs)
+    return urls.reverse(
+        viewname,
+        mirror=mirror,
+        args=args,
+        kwargs=kwargs,
+        request=context.get("request"),
+    )

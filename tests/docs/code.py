@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from argparse import Action
 from collections.abc import Iterator
 from importlib import import_module
@@ -14,8 +15,12 @@ from django.core.management.base import BaseCommand
 from tests.docs.pages import ROOT
 
 PACKAGE = ROOT / "django_mirrors"
+CHECKS = PACKAGE / "checks"
 COMMANDS = PACKAGE / "management" / "commands"
 APP = "django_mirrors"
+
+_DOTTED = re.compile(r"…(?:\.…)+")
+_CHECK_ID = re.compile(r"mirrors\.[A-Z][0-9]{3}")
 
 
 def find_commands() -> list[str]:
@@ -85,6 +90,70 @@ def find_loggers() -> set[str]:
         else module
         for module, node in iter_calls()
         if ast.unparse(node.func) == "logging.getLogger"
+    }
+
+
+def find_check_ids() -> set[str]:
+    """Return the ids of check messages: written out, or made of a number."""
+    makers = {"build_errors": "mirrors.E", "build_warnings": "mirrors.W"}
+    for path in CHECKS.rglob("*.py"):
+        for function in ast.walk(parse(path)):
+            if isinstance(function, ast.FunctionDef):
+                makers.update(
+                    (function.name, prefix) for prefix in find_prefixes(function)
+                )
+    found = {
+        f"{makers[name]}{number:03}"
+        for module, node in iter_calls()
+        if (name := ast.unparse(node.func)) in makers and ".checks." in module
+        for number in find_numbers(node)
+    }
+    return found | {text for text in find_texts() if _CHECK_ID.fullmatch(text)}
+
+
+def find_prefixes(function: ast.FunctionDef) -> Iterator[str]:
+    """Yield what the ids begin with that a function makes of a number."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+            prefix = str(node.values[0].value)
+            if prefix.startswith("mirrors."):
+                yield prefix
+
+
+def find_numbers(call: ast.Call) -> Iterator[int]:
+    for argument in call.args:
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, int):
+            yield argument.value
+
+
+def find_texts() -> set[str]:
+    """Return every text in the package, with … in place of what varies."""
+    return {
+        write_text(node)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.JoinedStr | ast.Constant)
+    }
+
+
+def write_text(node: ast.JoinedStr | ast.Constant) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    text = "".join(
+        str(part.value) if isinstance(part, ast.Constant) else "…"
+        for part in node.values
+    )
+    return _DOTTED.sub("…", text)
+
+
+def find_template_tags() -> set[str]:
+    """Return the names of the tags and filters that templates can load."""
+    libraries = [
+        import_module(find_module(path)).register
+        for path in (PACKAGE / "templatetags").glob("[!_]*.py")
+    ]
+    return {
+        name for library in libraries for name in (*library.tags, *library.filters)
     }
 
 

@@ -18,9 +18,12 @@ from django_mirrors.registry import MirrorRegistry
 from tests.docs.code import (
     describe_action,
     describe_call,
+    find_check_ids,
     find_commands,
     find_loggers,
     find_public,
+    find_template_tags,
+    find_texts,
     find_variables,
     get_value,
     iter_actions,
@@ -33,14 +36,17 @@ PYTHON = read_page("reference/python.md")
 BACKENDS = read_page("reference/backends.md")
 EXCEPTIONS = read_page("reference/exceptions.md")
 SIGNALS = read_page("reference/signals.md")
+CHECKS = read_page("reference/checks.md")
 LOGGERS = read_page("reference/loggers.md")
 
+TEXTS = find_texts()
 SELECTION = COMMANDS.get("Selecting mirrors").first_codes
 # Modules whose every public name is on the page of the Python API.
 MODULES = (
     "django_mirrors",
     "django_mirrors.hosts",
     "django_mirrors.operations",
+    "django_mirrors.urls",
     "django_mirrors.testing",
 )
 # Names that settings, URLs and templates use, and their modules.
@@ -53,10 +59,14 @@ NAMED = {
     "MirrorCache": "django_mirrors.cache",
     "MirrorMiddleware": "django_mirrors.middleware",
     "mirror": "django_mirrors.context_processors",
+    "mirror_url": "django_mirrors.templatetags.mirrors",
+    "host_patterns": "django_mirrors.integrations.hosts",
+    "MirrorFilter": "django_mirrors.log",
 }
+TAGS = {"mirror_url"}
 CALLED = [
     *((module, name) for module in MODULES for name in PYTHON.get(module).titles),
-    *((module, name) for name, module in NAMED.items() if name != "mirror"),
+    *((module, name) for name, module in NAMED.items()),
 ]
 
 
@@ -80,8 +90,10 @@ def find_section(module: str, name: str) -> Section:
 
 
 def is_called(module: str, name: str) -> bool:
-    """Whether a name is a function, or a class named like one."""
-    return callable(get_value(f"{module}.{name}")) and name.islower()
+    """Whether Python code calls a name: a function, or a class named like one."""
+    if name in TAGS or module.endswith("context_processors"):
+        return False
+    return name.islower() and callable(get_value(f"{module}.{name}"))
 
 
 def get_documented_arguments(command: str) -> list[str]:
@@ -126,6 +138,11 @@ def read_json(title: str) -> list[dict[str, object]]:
     """Return the objects of an example: itself, and the first of its results."""
     example = json.loads(get_block(COMMANDS.get("JSON").get(title)).text)
     return [example, *example.get("results", [])[:1]]
+
+
+def is_in_code(sentence: str) -> bool:
+    """Whether the code has this sentence, with … for what varies."""
+    return any(sentence in text for text in TEXTS)
 
 
 def find_public_attributes(owner: type) -> set[str]:
@@ -295,6 +312,10 @@ def test_every_name_for_settings_urls_and_templates_is_documented():
     assert titles == list(NAMED)
 
 
+def test_every_template_tag_is_documented():
+    assert find_template_tags() == TAGS
+
+
 def test_every_exception_is_documented():
     assert sorted(EXCEPTIONS.first_codes) == find_public("django_mirrors.exceptions")
 
@@ -313,6 +334,18 @@ def test_exception_also_is_what_the_page_says(row):
 
 def test_every_signal_is_documented():
     assert sorted(SIGNALS.first_codes) == find_public("django_mirrors.signals")
+
+
+def test_every_check_is_documented():
+    assert sorted(CHECKS.first_codes) == sorted(find_check_ids())
+
+
+@pytest.mark.parametrize("row", CHECKS.rows, ids=CHECKS.first_codes)
+def test_message_and_hint_of_a_check_are_the_codes(row):
+    sentences = [code for code in find_codes("".join(row[1:])) if " " in code]
+    unknown = [code for code in sentences if not is_in_code(code)]
+
+    assert unknown == []
 
 
 def test_every_logger_is_documented():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import TestCase, TextTestResult
 
+from django.conf import settings
 from django.test.runner import DiscoverRunner
 
 from django_mirrors import bind_mirror, find_current_mirror, use_original
@@ -80,6 +81,12 @@ class MirroredRunner(RecordingRunner):
     Threads do not inherit the mirror, by design; code that starts them says
     `bind_mirror`. Django's tests cannot, so their threads are bound here.
     """
+
+    def run_checks(self, databases: Any) -> None:
+        # Django's tests choose their own middleware, storage and cache.
+        own = [f"mirrors.{number}" for number in ("E021", "W025", "W026")]
+        settings.SILENCED_SYSTEM_CHECKS = [*settings.SILENCED_SYSTEM_CHECKS, *own]
+        super().run_checks(databases)
 
     def run_tests(self, *args: Any, **kwargs: Any) -> int:
         bind_threads()

@@ -27,6 +27,18 @@ DATABASES = mirror_databases(
     }
 )
 DATABASE_ROUTERS = ["django_mirrors.db.MirrorRouter"]
+STORAGES = {
+    "default": {"BACKEND": "django_mirrors.storage.MirrorStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django_mirrors.cache.MirrorCache",
+        "OPTIONS": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    }
+}
 MIRRORS = {
     "acme": {
         "HOSTS": ["acme.example"],

@@ -3,7 +3,6 @@
 import threading
 from urllib.request import Request, urlopen
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.test import (
     LiveServerTestCase,
@@ -79,12 +78,6 @@ class NoDatabaseTests(SimpleTestCase):
         thread.start()
         thread.join()
         self.assertEqual(len(errors), 1)
-
-
-class RealMirrorTests(TestCase):
-    def test_database_of_a_mirror_in_use_is_not_touched(self):
-        with use_mirror("beta"), self.assertRaises(ImproperlyConfigured):
-            Item.objects.count()
 
 
 class ServerTests(LiveServerTestCase):

@@ -1,0 +1,1 @@
+"""Other packages, each in a module that imports it."""
