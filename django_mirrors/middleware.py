@@ -6,11 +6,13 @@ from contextvars import Context
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any
+from urllib.parse import quote
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import translation
+from django.utils.encoding import escape_uri_path
 
 from django_mirrors import _compat
 from django_mirrors.conf import Conf, Network, find_setting, get_conf
@@ -30,6 +32,8 @@ _HELD = frozenset({State.MAINTENANCE, State.SUSPENDED})
 _UNAVAILABLE = "unavailable"
 _FORWARDED_HOST = "HTTP_X_FORWARDED_HOST"
 _FORWARDED = (_FORWARDED_HOST, "HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED")
+# RFC 3986, 3.4, and the brackets that many leave as they are.
+_QUERY_CHARACTERS = "/?:@!$&'()*+,;=-._~%[]"
 # Where a request keeps that a service of its mirror was down.
 _NOTE = "mirror_unavailable"
 
@@ -203,12 +207,21 @@ def _build_redirect(
     authority = mirror.primary_host if port is None else f"{mirror.primary_host}:{port}"
     # Scheme and host come from the registry, and the slash ends them: a path without
     # one, which some servers let through, would go on with the host.
-    path = f"/{request.get_full_path().removeprefix('/')}"
+    path = escape_uri_path(request.path).removeprefix("/")
+    query = _read_query(request)
     headers = {
-        "Location": f"{request.scheme}://{authority}{path}",
+        "Location": f"{request.scheme}://{authority}/{path}{query}",
         "Cache-Control": f"max-age={_REDIRECT_SECONDS}",
     }
     return HttpResponse(status=308, headers=headers)
+
+
+def _read_query(request: HttpRequest) -> str:
+    """Return the query as it came, with all that must not stand there quoted."""
+    query = request.META.get("QUERY_STRING", "")
+    # WSGI gives each byte as a character, ASGI gives what Django decoded.
+    raw = query.encode("utf-8" if hasattr(request, "scope") else "latin-1", "replace")
+    return f"?{quote(raw, safe=_QUERY_CHARACTERS)}" if raw else ""
 
 
 def _note_exception(sender: object, request: HttpRequest | None, **_: Any) -> None:

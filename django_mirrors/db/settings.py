@@ -115,6 +115,9 @@ class MirrorDatabases(dict[str, dict[str, Any]]):
 
         A variable or the file of a secret may have changed, and the definition not.
         """
+        if alias == ORIGINAL_NAME:
+            # Asking the fleet would connect to this very database again.
+            return False
         built, mirror = self._built.get(alias), mirrors.get(alias)
         if built is None or mirror is None or mirror.database != built.definition:
             return False

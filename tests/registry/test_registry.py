@@ -1,5 +1,7 @@
 """The fleet: names and hosts claimed twice, selections, and records."""
 
+# ruff: noqa: ISC004 - sentences of one problem each
+
 from uuid import uuid4
 
 import pytest
@@ -21,7 +23,11 @@ FLEET = {
         "STATE": "active",
         "LABELS": {"tier": "gold", "region": "eu"},
     },
-    "films": {"HOSTS": ["films.example"], "STATE": "suspended", "LABELS": {"tier": "gold"}},
+    "films": {
+        "HOSTS": ["films.example"],
+        "STATE": "suspended",
+        "LABELS": {"tier": "gold"},
+    },
     "games": {"HOSTS": ["games.example"]},
 }  # fmt: skip
 
