@@ -214,6 +214,7 @@ def replace_connection_handler(handler: Any, new: type[Any]) -> None:
     """
     handler.__class__ = new
 
+
 # Django's own settings that its module of defaults does not name.
 _WITHOUT_DEFAULT = frozenset({"ROOT_URLCONF", "SETTINGS_MODULE"})
 
@@ -375,7 +376,8 @@ def follow_default_language(
     built inside `suspend`, so that this is the project's, whichever mirror came first.
     """
     trans_real.DjangoTranslation._add_fallback = run_in(  # type: ignore[attr-defined]
-        suspend, trans_real.DjangoTranslation._add_fallback  # type: ignore[attr-defined]
+        suspend,
+        trans_real.DjangoTranslation._add_fallback,  # type: ignore[attr-defined]
     )
     setting_changed.connect(
         _set_default_translation, dispatch_uid="django_mirrors.i18n"

@@ -111,9 +111,7 @@ def time_sync(answer: Callable[[Any], Any], host: str, size: int) -> float:
     return best / COUNT
 
 
-def time_async(
-    answer: Callable[[Any], Awaitable[Any]], host: str, size: int
-) -> float:
+def time_async(answer: Callable[[Any], Awaitable[Any]], host: str, size: int) -> float:
     """See time_sync()."""
 
     async def ask(requests: list[Any]) -> float:

@@ -152,9 +152,7 @@ def find_template_tags() -> set[str]:
         import_module(find_module(path)).register
         for path in (PACKAGE / "templatetags").glob("[!_]*.py")
     ]
-    return {
-        name for library in libraries for name in (*library.tags, *library.filters)
-    }
+    return {name for library in libraries for name in (*library.tags, *library.filters)}
 
 
 def find_variables() -> set[str]:

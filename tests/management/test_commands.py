@@ -263,3 +263,55 @@ def test_check_names_the_service_that_is_wrong(two, database_of):
     with pytest.raises(CommandError, match="1 of 2 mirrors failed: books"):
         call_command("mirror_check", "--all", stdout=out)
     assert "DATABASE: " in out.getvalue()
+
+
+def test_status_shows_a_table(two):
+    lines = run("mirror_status").splitlines()
+
+    assert lines[0].split() == [
+        "NAME",
+        "STATE",
+        "RELEASE",
+        "BEHIND",
+        "HEALTH",
+        "SIZE",
+    ]
+    assert "KiB" in lines[1]
+
+
+def test_empty_fleet_is_listed_with_what_to_do(defaults):
+    assert "mirror_add NAME" in run("mirror_list")
+
+
+def test_plan_of_a_rollout_is_printed(two):
+    assert "nothing, it is in step" in run("mirror_rollout", "--all", "--plan")
+
+
+def test_state_as_json_is_the_mirror(two):
+    shown = json.loads(run("mirror_state", "books", "suspended", "--json"))
+
+    assert (shown["name"], shown["state"]) == ("books", "suspended")
+
+
+def test_change_as_json_is_the_mirror(two):
+    shown = json.loads(run("mirror_change", "books", "--label", "a=b", "--json"))
+
+    assert shown["labels"] == {"tier": "gold", "a": "b"}
+
+
+def test_plan_of_adding_as_json(defaults):
+    plan = json.loads(run("mirror_add", "books", "--dry-run", "--json"))
+
+    assert plan["plan"][0]["mirror"] == "books"
+
+
+@pytest.mark.parametrize("option", ["--add-host", "--remove-host"])
+def test_host_that_is_none_is_explained(two, option):
+    assert "is not valid" in str(fail("mirror_change", "books", option, "a b"))
+
+
+def test_run_without_words_prints_the_output_only(two):
+    text = run("mirror_run", "books", "--verbosity=0", "--", "showmigrations", "sites")
+
+    assert "MIRROR" not in text
+    assert "[X]" in text

@@ -29,9 +29,7 @@ DATABASES = mirror_databases(
 DATABASE_ROUTERS = ["django_mirrors.db.MirrorRouter"]
 STORAGES = {
     "default": {"BACKEND": "django_mirrors.storage.MirrorStorage"},
-    "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 CACHES = {
     "default": {
