@@ -23,6 +23,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from django.utils.connection import ConnectionProxy
 from django.utils.translation import trans_real
+from django.views.debug import SafeExceptionReporterFilter
 
 from django_mirrors.exceptions import InvalidMirror, MirrorUnavailable, UnknownMirror
 
@@ -468,6 +469,22 @@ def fix_host(request: HttpRequest, authority: str) -> None:
     request.META["HTTP_HOST"] = authority
     # Unlike a function of ours, this can be pickled with the request.
     request.get_host = partial(str, authority)  # type: ignore[method-assign]
+
+
+def redact_error_reports(redact: Callable[[Any], Any]) -> None:
+    """Let `redact` hide the secrets in texts that error pages show of settings.
+
+    SafeExceptionReporterFilter goes by the names of settings alone, and the name of a
+    URL that holds a password does not give it away.
+    """
+    cleanse = SafeExceptionReporterFilter.cleanse_setting
+
+    @wraps(cleanse)
+    def cleanse_texts(self: Any, key: Any, value: Any) -> Any:
+        cleansed = cleanse(self, key, value)
+        return redact(cleansed) if isinstance(cleansed, str) else cleansed
+
+    SafeExceptionReporterFilter.cleanse_setting = cleanse_texts  # type: ignore[method-assign]
 
 
 def check_mail(check: Callable[[], object]) -> None:

@@ -13,6 +13,7 @@ from django_mirrors.context import get_current_mirror, suspend_mirror
 from django_mirrors.db.imports import leave_mirror_at_import
 from django_mirrors.db.pins import pin_queries
 from django_mirrors.db.settings import forget_changed_databases
+from django_mirrors.dsn import redact
 from django_mirrors.middleware import find_trusted_origins
 from django_mirrors.overlay import find_overlaid, find_site_owner
 from django_mirrors.registry import forget_fleet
@@ -44,6 +45,7 @@ class DjangoMirrorsConfig(AppConfig):
         _compat_sessions.bind_session_keys(build_session_key, accept_session_key)
         _compat_sessions.sign_sessions_in(hold_sessions_owner)
         _compat.check_mail(get_current_mirror)
+        _compat.redact_error_reports(redact)
         _compat.follow_default_timezone()
         _compat.follow_default_language(suspend_mirror)
         _compat.follow_sites(find_site_owner)

@@ -41,6 +41,8 @@ __all__ = [
     "fill_defaults",
 ]
 
+# Not ${name}: that is a variable of the environment.
+_FILLED = re.compile(r"(?<!\$)\{(name|uid)\}")
 _UID_NAMESPACE = uuid5(NAMESPACE_URL, "https://pypi.org/project/dj-mirrors/")
 _MERGED = frozenset({"LABELS", "SETTINGS", "RESOURCES", "BILLING"})
 _PLACEHOLDER = re.compile(r"(?<!\$)\{[A-Za-z_]+\}")
@@ -199,7 +201,7 @@ def _find_keys(definition: Mapping[str, Any], *, name: str) -> frozenset[str]:
 
 def _fill(value: Any, name: str, uid: str) -> Any:
     if isinstance(value, str):
-        return value.replace("{name}", name).replace("{uid}", uid)
+        return _FILLED.sub(lambda match: name if match[1] == "name" else uid, value)
     if isinstance(value, Mapping):
         return {key: _fill(item, name, uid) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -48,8 +48,8 @@ class Command(FleetCommand):
             return
 
         def show(title: str, number: int, total: int) -> None:
-            if not options["json"] and options["verbosity"] > 0:
-                self.stdout.write(f"[{min(number + 1, total)}/{total}] {title}")
+            if number < total and not options["json"] and options["verbosity"] > 0:
+                self.stdout.write(f"[{number + 1}/{total}] {title}")
 
         report = add_mirror(name, definition, superuser=superuser, on_step=show)
         self.finish(report, as_json=options["json"])
