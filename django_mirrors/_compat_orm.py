@@ -53,6 +53,8 @@ class Pins(Protocol):
 
 def pin_queries(pins: Pins) -> None:
     """Let everything below ask `pins`, from now on."""
+    if hasattr(_Query, "mirror"):
+        return  # an override of INSTALLED_APPS makes every app ready again
     # A query is pinned to an alias by this attribute, which its copies keep.
     _Query.mirror = None
     _pin_query_sets(pins)

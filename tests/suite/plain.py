@@ -3,6 +3,7 @@
 import os
 
 import dj_database_url
+import django
 
 URL = os.environ.get("SUITE_DATABASE_URL", "")
 ENGINE = "django.db.backends.sqlite3"
@@ -23,4 +24,6 @@ DATABASES = {
 SECRET_KEY = "django_tests_secret_key"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 USE_TZ = False
+if django.VERSION < (6, 0):
+    DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 TEST_RUNNER = "tests.suite.runner.RecordingRunner"
