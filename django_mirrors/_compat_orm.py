@@ -25,6 +25,7 @@ _RawQuerySet: Any = query.RawQuerySet
 _Query: Any = sql.Query
 _FieldFile: Any = files.FieldFile
 _ORIGINAL = "original"
+_WRITERS = frozenset({"SQLInsertCompiler", "SQLUpdateCompiler", "SQLDeleteCompiler"})
 
 Method = Callable[..., Any]
 
@@ -42,13 +43,22 @@ class Pins(Protocol):
         """Return the precise alias that `alias` means now."""
 
     def check_query(self, pin: str, connection: Any, model: Any) -> None:
-        """Raise if a query pinned to `pin` would run on `connection`."""
+        """Raise if a query pinned to `pin` may not run on `connection` now."""
+
+    def check_pin(self, pin: str, model: Any) -> None:
+        """Raise if a query pinned to `pin` may not be changed or used now."""
 
     def check_instances(self, values: Iterable[Any]) -> None:
         """Raise if one of the objects belongs to another mirror."""
 
     def find_leave(self, connection: Any, model: Any) -> Any:
         """Return what makes the block in which a query on `model` may run, or None."""
+
+    def find_replica(self, query: Any, using: Any) -> Any:
+        """Return the connection that a query shall read from instead, or None."""
+
+    def note_write(self) -> None:
+        """Take note that the current mirror writes."""
 
 
 def pin_queries(pins: Pins) -> None:
@@ -88,6 +98,8 @@ def _pin_query_sets(pins: Pins) -> None:
     def use_pinned(self: Any, alias: Any) -> Any:
         clone = use(self, alias)
         if alias is not None:
+            if self._query.mirror is not None:
+                pins.check_pin(self._query.mirror, self.model)
             hints = clone._hints.items()
             clone._hints = {key: item for key, item in hints if key != HINT}
             clone._query.mirror = None
@@ -97,6 +109,7 @@ def _pin_query_sets(pins: Pins) -> None:
     _QuerySet.__init__ = build_pinned
     _QuerySet.using = use_pinned
     _RawQuerySet.__init__ = _pin_raw(_RawQuerySet.__init__, pins)
+    _RawQuerySet.db = _check_raw(_RawQuerySet.db.fget, pins)
 
 
 def _pin_raw(build: Method, pins: Pins) -> Method:
@@ -112,6 +125,18 @@ def _pin_raw(build: Method, pins: Pins) -> Method:
         build(self, raw_query, model, *args, **kwargs)
 
     return build_pinned
+
+
+def _check_raw(get: Method, pins: Pins) -> property:
+    """Return the property that a raw query asks for its database, whenever it runs."""
+
+    def get_checked(self: Any) -> Any:
+        # Without an alias of its own, the router is asked.
+        if self._db is not None:
+            pins.check_pin(self._db, self.model)
+        return get(self)
+
+    return property(get_checked)
 
 
 def _pin_to_mirror(queryset: Any, pins: Pins) -> None:
@@ -144,12 +169,19 @@ def _check_queries(pins: Pins) -> None:
     """
 
     @wraps(get_compiler := _Query.get_compiler)
-    def get_checked_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = get_compiler(self, *args, **kwargs)
-        alias = made.connection.alias
-        if self.mirror is not None and self.mirror != alias:
+    def get_checked_compiler(
+        self: Any, using: Any = None, connection: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        if self.compiler in _WRITERS:
+            pins.note_write()
+        elif using is not None:
+            replica = pins.find_replica(self, using)
+            if replica is not None:
+                using, connection = None, replica
+        made = get_compiler(self, using, connection, *args, **kwargs)
+        if self.mirror is not None:
             pins.check_query(self.mirror, made.connection, self.model)
-        if alias == _ORIGINAL:
+        if made.connection.alias == _ORIGINAL:
             leave = pins.find_leave(made.connection, self.model)
             if leave is not None:
                 made.execute_sql = _run_in(leave, made.execute_sql)
@@ -184,6 +216,8 @@ def _check_objects(pins: Pins) -> None:
     _Model.save_base = _be_precise(_Model.save_base, pins)
     _Model.delete = _be_precise(_Model.delete, pins)
     _Model.refresh_from_db = _be_precise(_Model.refresh_from_db, pins)
+    _Model.validate_unique = _check_self(_Model.validate_unique, pins)
+    _Model.validate_constraints = _check_self(_Model.validate_constraints, pins)
     _QuerySet.bulk_create = _check_all(_QuerySet.bulk_create, pins)
     _QuerySet.bulk_update = _check_all(_QuerySet.bulk_update, pins)
 
@@ -197,9 +231,19 @@ def _be_precise(method: Method, pins: Pins) -> Method:
         if using is None and args and isinstance(args[0], str):
             using, args = args[0], args[1:]
         if using is not None:
-            if using == DEFAULT_DB_ALIAS:
-                pins.check_instances([self])
+            pins.check_instances([self])
             kwargs["using"] = pins.resolve(using)
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+def _check_self(method: Method, pins: Pins) -> Method:
+    """Return `method`, which asks whether its object is of the current mirror."""
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        pins.check_instances([self])
         return method(self, *args, **kwargs)
 
     return call
@@ -210,9 +254,8 @@ def _check_all(method: Method, pins: Pins) -> Method:
 
     @wraps(method)
     def write(self: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._db is None or HINT in self._hints:
-            objs = objs if isinstance(objs, list | tuple) else list(objs)
-            pins.check_instances(objs)
+        objs = objs if isinstance(objs, list | tuple) else list(objs)
+        pins.check_instances(objs)
         return method(self, objs, *args, **kwargs)
 
     return write

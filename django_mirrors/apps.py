@@ -5,17 +5,32 @@ from django.core.checks import register
 from django.core.signals import setting_changed
 from django.utils.translation import gettext_lazy as _
 
-from django_mirrors import _compat, _compat_sessions
+from django_mirrors import (
+    _compat,
+    _compat_auth,
+    _compat_csrf,
+    _compat_reports,
+    _compat_sessions,
+    _compat_settings,
+    _compat_sites,
+    _compat_templates,
+)
 from django_mirrors.checks import check_fleet
 from django_mirrors.checks.starting import begin_command
 from django_mirrors.conf import forget_conf
-from django_mirrors.context import get_current_mirror, suspend_mirror
+from django_mirrors.context import (
+    get_current_mirror,
+    leave_mirror_for_garbage,
+    suspend_mirror,
+)
+from django_mirrors.csrf import accept_csrf_secret, build_csrf_secret
 from django_mirrors.db.imports import leave_mirror_at_import
-from django_mirrors.db.pins import pin_queries
+from django_mirrors.db.pins import check_instance, find_content_owner, pin_queries
 from django_mirrors.db.settings import forget_changed_databases
-from django_mirrors.dsn import redact
+from django_mirrors.dsn import redact, redact_text
+from django_mirrors.mail import find_mail_setting
 from django_mirrors.middleware import find_trusted_origins
-from django_mirrors.overlay import find_overlaid, find_site_owner
+from django_mirrors.overlay import find_overlaid, find_site_host, find_site_owner
 from django_mirrors.registry import forget_fleet
 from django_mirrors.sessions import (
     accept_session_key,
@@ -24,6 +39,7 @@ from django_mirrors.sessions import (
 )
 from django_mirrors.signals import fleet_changed
 from django_mirrors.signing import MirrorKey
+from django_mirrors.themes import find_current_theme
 
 
 class DjangoMirrorsConfig(AppConfig):
@@ -41,14 +57,18 @@ class DjangoMirrorsConfig(AppConfig):
         fleet_changed.connect(
             forget_changed_databases, dispatch_uid="django_mirrors.db"
         )
-        _compat.overlay_settings(find_overlaid, MirrorKey)
+        _compat_settings.overlay_settings(find_overlaid, find_mail_setting, MirrorKey)
         _compat_sessions.bind_session_keys(build_session_key, accept_session_key)
         _compat_sessions.sign_sessions_in(hold_sessions_owner)
+        _compat_csrf.bind_csrf_secrets(build_csrf_secret, accept_csrf_secret)
+        _compat_auth.check_users(check_instance)
         _compat.check_mail(get_current_mirror)
-        _compat.redact_error_reports(redact)
-        _compat.follow_default_timezone()
-        _compat.follow_default_language(suspend_mirror)
-        _compat.follow_sites(find_site_owner)
+        _compat_reports.redact_error_reports(redact, redact_text)
+        _compat_settings.follow_default_timezone()
+        _compat_settings.follow_default_language(suspend_mirror)
+        _compat_sites.follow_sites(find_site_owner, find_site_host)
+        _compat_sites.follow_content_types(find_content_owner)
+        _compat_templates.keep_templates_apart(find_current_theme)
         _compat.follow_trusted_origins(find_trusted_origins)
         if apps.is_installed("django_hosts"):
             # Its modules read settings that a project without it has not.
@@ -60,6 +80,7 @@ class DjangoMirrorsConfig(AppConfig):
         register(check_fleet, "mirrors")
         pin_queries()
         leave_mirror_at_import()
+        leave_mirror_for_garbage()
         arguments = _compat.find_command_arguments()
         if arguments is not None:
             begin_command(arguments)

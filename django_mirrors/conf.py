@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from django_mirrors import _compat
+from django_mirrors import _compat_settings
 from django_mirrors.definition import find_close
 from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.mirror import ORIGINAL_NAME, Mirror, check_defaults
@@ -29,7 +29,10 @@ __all__ = [
 Network = IPv4Network | IPv6Network
 
 UNKNOWN_HOST_POLICIES = ("reject", "misdirected")
-HOOKS = ("PROVISIONED", "BEFORE_ROLLOUT", "AFTER_ROLLOUT", "HEALTH", "PERIOD_CLOSED")
+HOOKS = (
+    "PROVISIONED", "BEFORE_ROLLOUT", "AFTER_ROLLOUT", "HEALTH", "PERIOD_CLOSED",
+    "SCRUB",
+)  # fmt: skip
 SCHEMES = ("http", "https")
 ACCELERATORS = ("", "X-Accel-Redirect", "X-Sendfile")
 
@@ -38,6 +41,17 @@ _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConf:
+    """How many connections a process has to a database of several mirrors."""
+
+    max_size: int
+    timeout: float  # seconds to wait for one that is free
+    max_idle: float  # seconds after which one that nobody uses is closed
+    max_lifetime: float  # seconds after which one is replaced
+
+
+# Without a repr, which would show the passwords in definitions.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Conf:
     """`MIRRORS` and `MIRRORS_OPTIONS`, with every default filled in."""
 
@@ -50,15 +64,21 @@ class Conf:
     records: bool  # whether mirrors can be added at run time
     snapshot: Path | None  # last known good registry
     archives: str  # storage DSN
+    templates: bool  # whether new mirrors are copied from a migrated database
+    scrub: Mapping[str, Any]  # "app.Model.field" -> what to put in its place
+    tombstone_days: int  # how long the hosts of a purged mirror stay taken
     trusted_proxies: tuple[Network, ...]  # whose forwarded host counts
     hooks: Mapping[str, str]  # dotted paths
     release: str  # of the running code; "" takes it from the migrations
     poll_seconds: float  # how often a process looks for changes of the fleet
     max_open_connections: int  # per thread
+    max_server_connections: int | None  # per process and server; None: no limit
     connect_timeout: int  # seconds
+    pool: PoolConf  # of mirrors that have a schema
     retry_after: int  # seconds, sent with 503 answers
     media_accel: str  # "", "X-Accel-Redirect" or "X-Sendfile"
     media_prefix: str  # internal location that the web server maps to the files
+    themes: Path | None  # directory of themes
     scheme: str  # of links from one mirror to another
     port: int | None  # of such links; None leaves it out
     directory: Path  # of the project; relative paths start here
@@ -110,7 +130,9 @@ def build_conf() -> tuple[Conf, tuple[str, ...]]:
             problems.append(f"MIRRORS_OPTIONS has the unknown key {name!r}. {hint}")
     values: dict[str, Any] = {}
     # Not through `settings`, where asking for a value may ask which mirror is current.
-    directory = Path(_compat.find_plain_setting("BASE_DIR", None) or Path.cwd())
+    directory = Path(
+        _compat_settings.find_plain_setting("BASE_DIR", None) or Path.cwd()
+    )
     for name, (attribute, read, default) in OPTIONS.items():
         place = f"MIRRORS_OPTIONS[{name!r}]"
         try:
@@ -137,7 +159,7 @@ def _read_conf() -> Conf:
 
 
 def _find_mapping(name: str) -> tuple[Mapping[str, Any], list[str]]:
-    value = _compat.find_plain_setting(name, {})
+    value = _compat_settings.find_plain_setting(name, {})
     if isinstance(value, Mapping):
         return value, []
     return {}, [f"{name} is not a dictionary. Write {name} = {{...}}."]
@@ -267,6 +289,39 @@ def _read_count(value: Any, place: str, directory: Path) -> int:
     return value
 
 
+def _read_limit(value: Any, place: str, directory: Path) -> int | None:
+    return None if value is None else _read_count(value, place, directory)
+
+
+_POOL: Mapping[str, tuple[str, float]] = {
+    "MAX_SIZE": ("max_size", 20),
+    "TIMEOUT": ("timeout", 2),
+    "MAX_IDLE": ("max_idle", 600),
+    "MAX_LIFETIME": ("max_lifetime", 3600),
+}
+
+
+def _read_pool(value: Any, place: str, directory: Path) -> PoolConf:
+    pool = _read_mapping(value, place, directory)
+    problems = [
+        f"{place} has the unknown key {name!r}. {find_close(name, tuple(_POOL))}"
+        for name in pool
+        if name not in _POOL
+    ]
+    values: dict[str, Any] = {}
+    for name, (attribute, default) in _POOL.items():
+        read = _read_count if name == "MAX_SIZE" else _read_seconds
+        try:
+            values[attribute] = read(
+                pool.get(name, default), f"{place}[{name!r}]", directory
+            )
+        except InvalidMirror as error:
+            problems += error.problems
+    if problems:
+        raise InvalidMirror(*problems)
+    return PoolConf(**values)
+
+
 def _read_port(value: Any, place: str, directory: Path) -> int | None:
     if value is None:
         return None
@@ -313,15 +368,21 @@ OPTIONS: Mapping[str, tuple[str, Any, Any]] = {
     "RECORDS": ("records", _read_flag, True),
     "SNAPSHOT": ("snapshot", _read_path, "mirrors-snapshot.sqlite3"),
     "ARCHIVES": ("archives", _read_archives, ""),
+    "TEMPLATES": ("templates", _read_flag, True),
+    "SCRUB": ("scrub", _read_mapping, {}),
+    "TOMBSTONE_DAYS": ("tombstone_days", _read_count, 30),
     "TRUSTED_PROXIES": ("trusted_proxies", _read_networks, ()),
     "HOOKS": ("hooks", _read_hooks, {}),
     "RELEASE": ("release", _read_text, ""),
     "POLL_SECONDS": ("poll_seconds", _read_seconds, 1.0),
     "MAX_OPEN_CONNECTIONS": ("max_open_connections", _read_count, 8),
+    "MAX_SERVER_CONNECTIONS": ("max_server_connections", _read_limit, None),
     "CONNECT_TIMEOUT": ("connect_timeout", _read_count, 2),
+    "POOL": ("pool", _read_pool, {}),
     "RETRY_AFTER": ("retry_after", _read_count, 120),
     "MEDIA_ACCEL": ("media_accel", _read_accelerator, ""),
     "MEDIA_PREFIX": ("media_prefix", _read_prefix, "/mirrors-media/"),
+    "THEMES": ("themes", _read_path, None),
     "SCHEME": ("scheme", _read_scheme, ""),
     "PORT": ("port", _read_port, None),
 }

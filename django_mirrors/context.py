@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import Context, ContextVar, Token, copy_context
 from functools import wraps
@@ -50,7 +52,15 @@ _command: Command | None = None
 class Frame:
     """One entry of the stack of current mirrors, which is a linked list."""
 
-    __slots__ = ("crossing", "depth", "mirror", "owner", "previous", "token")
+    __slots__ = (
+        "crossing",
+        "depth",
+        "has_written",
+        "mirror",
+        "owner",
+        "previous",
+        "token",
+    )
 
     def __init__(
         self,
@@ -66,6 +76,7 @@ class Frame:
         self.owner = owner
         self.crossing = crossing
         self.depth = depth
+        self.has_written = False  # to a database that has a replica
         self.token: Token[Frame | None] | None = None  # knows where it was entered
 
     def is_of_this_context(self) -> bool:
@@ -79,6 +90,9 @@ class Frame:
 
 _frame: ContextVar[Frame | None] = ContextVar("django_mirrors", default=None)
 
+_NOBODY = Frame(None, None)
+_collecting: Token[Frame | None] | None = None
+_collector: int | None = None  # the thread that collects garbage, in Python 3.11
 
 # For those who ask at each query: the innermost block, or None. Immutable, so what was
 # allowed in a frame is allowed in it again.
@@ -125,11 +139,15 @@ class _Block:
 
     Works as `with`, `async with` and decorator, nests, and may be used again, also at
     the same time elsewhere. A decorated generator has its mirror during each of its
-    steps and at no other time.
+    steps and at no other time. By itself it makes a mirror current, or none, and does
+    not look at transactions.
     """
 
+    def __init__(self, mirror: Mirror | None) -> None:
+        self._mirror = mirror
+
     def _build_frame(self, previous: Frame | None) -> Frame:
-        raise NotImplementedError
+        return Frame(self._mirror, previous)
 
     def __enter__(self) -> Any:
         frame = self._build_frame(_frame.get())
@@ -143,6 +161,9 @@ class _Block:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is GeneratorExit and _collector == get_ident():
+            # Garbage. The context may be half changed, and is not touched.
+            return
         top = _frame.get()
         frame = _find_frame(top, self)
         if frame is None:
@@ -211,10 +232,10 @@ class use_mirror(_Block):  # noqa: N801 - used like a function
     """
 
     def __init__(self, mirror: str | Mirror) -> None:
-        self._mirror = mirror
+        self._given = mirror
 
     def _build_frame(self, previous: Frame | None) -> Frame:
-        given = self._mirror
+        given = self._given
         mirror = given if isinstance(given, Mirror) else _get_mirror(given)
         depth = _compat.count_atomic_blocks(mirror.alias)
         return Frame(mirror, previous, depth=depth)
@@ -244,33 +265,23 @@ class cross_mirrors(_Block):  # noqa: N801 - used like a function
         return Frame(mirror, previous, crossing=self._reason)
 
 
-class _Bound(_Block):
-    """The frame of another place, entered again here."""
-
-    def __init__(self, mirror: Mirror | None) -> None:
-        self._mirror = mirror
-
-    def _build_frame(self, previous: Frame | None) -> Frame:
-        return Frame(self._mirror, previous)
-
-
 def bind_mirror(function: Callable[P, R]) -> Callable[P, R]:
     """Return `function` bound to the current mirror, wherever it will run.
 
     For threads, executors and callbacks, which do not inherit the mirror. Coroutine
     functions and generators are bound too. Raises `NoCurrentMirror` if there is none.
     """
-    return cast(Callable[P, R], _Bound(get_current_mirror())(function))
+    return cast(Callable[P, R], _Block(get_current_mirror())(function))
 
 
 def hold_mirror(mirror: Mirror) -> _Block:
     """Return a block that makes `mirror` current without looking at transactions."""
-    return _Bound(mirror)
+    return _Block(mirror)
 
 
 def suspend_mirror() -> _Block:
     """Return a block in which no mirror is current, for tests."""
-    return _Bound(None)
+    return _Block(None)
 
 
 def build_context(mirror: Mirror) -> Context:
@@ -278,6 +289,34 @@ def build_context(mirror: Mirror) -> Context:
     context = copy_context()
     context.run(_frame.set, Frame(mirror, _frame.get()))
     return context
+
+
+def leave_mirror_for_garbage() -> None:
+    """Let the garbage collector run what it finds with no mirror current.
+
+    It comes at any moment. A generator or an object that one mirror forgot must not be
+    finalised, and so perhaps write, in the mirror that happens to be current. Python
+    3.11 collects in the middle of what C code does, such as setting a `ContextVar`,
+    where setting one ends the process: there it is only noted who collects.
+    """
+    follow = _follow_collection if sys.version_info >= (3, 12) else _note_collection
+    if follow not in gc.callbacks:
+        gc.callbacks.append(follow)
+
+
+def _follow_collection(phase: str, info: dict[str, int]) -> None:
+    # One runs at a time in a process.
+    global _collecting  # noqa: PLW0603
+    if phase == "start":
+        _collecting = None if _frame.get() is None else _frame.set(_NOBODY)
+    elif _collecting is not None:
+        _frame.reset(_collecting)
+        _collecting = None
+
+
+def _note_collection(phase: str, info: dict[str, int]) -> None:
+    global _collector  # noqa: PLW0603
+    _collector = get_ident() if phase == "start" else None
 
 
 def use_command_mirror(name: str) -> None:

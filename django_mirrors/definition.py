@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from django_mirrors import _compat
+from django_mirrors import _compat_settings
 from django_mirrors.exceptions import InvalidHost, InvalidMirror
 from django_mirrors.hosts import parse_authority, parse_pattern
+from django_mirrors.refusals import explain, is_refused
+from django_mirrors.values import find_value_problem
 
 __all__ = [
     "CACHE",
@@ -23,6 +26,8 @@ __all__ = [
     "SESSIONS",
     "STATES",
     "STORAGE",
+    "THEME_NAME",
+    "Schema",
     "State",
     "check_name",
     "find_close",
@@ -38,32 +43,38 @@ DATABASE, STORAGE, CACHE, SESSIONS, MAIL = SERVICES = (
     "MAIL",
 )
 # Keys of a definition that hold a service of the mirror's own.
-_SERVICE_KEYS = (*((name, name) for name in SERVICES), ("STORAGES", STORAGE))
-# Keys that are known, and not supported yet.
-_UNSUPPORTED = frozenset({"SCHEMA", "REPLICA", "MAIL"})
+_SERVICE_KEYS = (
+    *((name, name) for name in SERVICES),
+    ("SCHEMA", DATABASE),
+    ("REPLICA", DATABASE),
+    ("STORAGES", STORAGE),
+)
 # One value for all that say nothing: most mirrors leave most keys out.
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
+# The name of a directory and a part of URLs: no dot, no slash.
+THEME_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # "default" always means the current mirror; the other one has its own class of alias.
 _RESERVED = frozenset({"default", ORIGINAL_NAME})
 _LABEL_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,62}")
+# The longest name of PostgreSQL, in bytes; it cuts longer ones off.
+_MAX_IDENTIFIER = 63
+_OWN_SCHEMAS = frozenset({"information_schema", "public"})
+# Schemes of URLs, and the last parts of engines.
+_POSTGRESQL = frozenset({"pgsql", "postgis", "postgres", "postgresql"})
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
-# Settings with a key of their own in a definition, and those that need none.
-_REPLACED: Mapping[str, str] = {
-    "ALLOWED_HOSTS": "List the hosts in 'HOSTS'.",
-    "CACHES": "Write 'CACHE'.",
-    "CSRF_TRUSTED_ORIGINS": "Write 'TRUSTED_ORIGINS'.",
-    "DATABASES": "Write 'DATABASE'.",
-    "DEFAULT_FILE_STORAGE": "Write 'STORAGE'.",
-    "MEDIA_ROOT": "Write 'STORAGE'.",
-    "MEDIA_URL": "Write 'STORAGE', with '?base_url=' if needed.",
-    "MIRRORS": "It describes the fleet, not a mirror. Remove it from 'SETTINGS'.",
-    "MIRRORS_OPTIONS": "It is for the whole fleet. Remove it from 'SETTINGS'.",
-    "ROOT_URLCONF": "Write 'URLCONF'.",
-    "SECRET_KEY": "Remove it: each mirror has a key of its own, derived from it.",
-    "STORAGES": "Write 'STORAGES' beside 'SETTINGS', not in it.",
-}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """A PostgreSQL schema that holds the tables of one mirror."""
+
+    name: str
+    role: str = ""  # what the connection acts as; "": the user it logged in as
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class State:
@@ -97,10 +108,6 @@ def read_definition(
     values: dict[str, Any] = {}
     for key, value in definition.items():
         reader = _READERS.get(key)
-        if key in _UNSUPPORTED:
-            problems.append(
-                f"{place}[{key!r}] is not supported by this release. Remove it."
-            )
         if reader is None:
             hint = find_close(key, DEFINITION_KEYS)
             problems.append(f"{place} has the unknown key {key!r}. {hint}")
@@ -113,6 +120,7 @@ def read_definition(
             problems.extend(f"{where}{problem}" for problem in error.problems)
     if "STORAGE" in definition and "STORAGES" in definition:
         problems.append(f"{place} has 'STORAGE' and 'STORAGES'. Use one of them.")
+    problems += _find_schema_problems(values, place)
     if "shares" in values:
         problems += _find_doubled(values["shares"], definition, place)
     return values
@@ -171,6 +179,15 @@ def _read_urlconf(value: Any) -> str:
     return text
 
 
+def _read_theme(value: Any) -> str:
+    if not isinstance(value, str) or not THEME_NAME.fullmatch(value):
+        raise _refuse(
+            f" is {value!r}, which is not the name of a theme. Use 1 to 64 lower-case "
+            "letters, digits, '_' and '-', beginning with a letter or a digit."
+        )
+    return value
+
+
 def _read_hosts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise _refuse(" is not a list. Write ['shop.example'].")
@@ -212,6 +229,61 @@ def _read_database(value: Any) -> str | Mapping[str, Any]:
             "holds for the current mirror of each request."
         )
     return dsn
+
+
+def _read_schema(value: Any) -> Schema:
+    given = value if isinstance(value, Mapping) else {"NAME": value}
+    problems = [
+        f" has the unknown key {key!r}. Use one of: NAME, ROLE."
+        for key in given
+        if key not in {"NAME", "ROLE"}
+    ]
+    name: Any = given.get("NAME")
+    role: Any = given.get("ROLE", "")
+    if not _is_identifier(name):
+        problems.append(
+            f" is {name!r}, which is not the name of a schema. Write a text of 1 to "
+            f"{_MAX_IDENTIFIER} bytes."
+        )
+    elif name.lower() in _OWN_SCHEMAS or name.lower().startswith("pg_"):
+        problems.append(
+            f" is {name!r}, which is not a mirror's own. Choose another name."
+        )
+    if role != "" and (not _is_identifier(role) or role.lower() == "none"):
+        problems.append(
+            f" has the 'ROLE' {role!r}, which is not the name of a role. Write a text "
+            f"of 1 to {_MAX_IDENTIFIER} bytes, or leave it out."
+        )
+    if problems:
+        raise _refuse(*problems)
+    return Schema(name=name, role=role)
+
+
+def _is_identifier(value: Any) -> bool:
+    """Whether PostgreSQL can have something of this name, in quotes."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        return False
+    return len(value.encode()) <= _MAX_IDENTIFIER
+
+
+def _find_schema_problems(values: Mapping[str, Any], place: str) -> list[str]:
+    """Return why the database that is given cannot hold a schema."""
+    if "schema" not in values or "database" not in values:
+        return []
+    database = values["database"]
+    if isinstance(database, str):
+        scheme = database.partition(":")[0].lower()
+        # What a variable or a secret holds is seen when it is used.
+        is_known = scheme in _POSTGRESQL or scheme == "file" or "$" in scheme
+    else:
+        is_known = str(database["ENGINE"]).rpartition(".")[2] in _POSTGRESQL
+    if is_known:
+        return []
+    problem = (
+        f"{place} has 'SCHEMA', and its 'DATABASE' is not of PostgreSQL. Write "
+        "'postgres://...', or remove 'SCHEMA'."
+    )
+    return [problem]
 
 
 def _read_storage(value: Any) -> Mapping[str, Any]:
@@ -269,7 +341,9 @@ def _read_shares(value: Any) -> Mapping[str, str]:
 def _read_settings(value: Any) -> Mapping[str, Any]:
     settings = _read_mapping(value)
     problems = [
-        f": {problem}" for name in settings if (problem := _find_setting_problem(name))
+        f": {problem}"
+        for name, item in settings.items()
+        if (problem := _find_setting_problem(name) or find_value_problem(name, item))
     ]
     if problems:
         raise _refuse(*problems)
@@ -280,12 +354,9 @@ def _read_settings(value: Any) -> Mapping[str, Any]:
 def _find_setting_problem(name: str) -> str:
     if not _SETTING.fullmatch(name):
         return f"{name!r} is not a setting. Use upper case."
-    if name not in _REPLACED and _compat.can_vary(name):
+    if not is_refused(name) and _compat_settings.can_vary(name):
         return ""
-    cannot = f"the setting '{name}' cannot vary by mirror"
-    if name in _REPLACED:
-        return f"{cannot}. {_REPLACED[name]}"
-    return f"{cannot}, since Django reads it once for the whole process. Remove it."
+    return explain(name)
 
 
 def _read_labels(value: Any) -> Mapping[str, str]:
@@ -357,7 +428,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "NAME": ("display_name", _read_text),
     "HOSTS": ("hosts", _read_hosts),
     "DATABASE": ("database", _read_database),
-    "SCHEMA": ("schema", _read_text),
+    "SCHEMA": ("schema", _read_schema),
     "REPLICA": ("replica", _read_database),
     "STORAGE": ("storages", _read_storage),
     "STORAGES": ("storages", _read_storages),
@@ -366,6 +437,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "SHARES": ("shares", _read_shares),
     "SETTINGS": ("settings", _read_settings),
     "URLCONF": ("urlconf", _read_urlconf),
+    "THEME": ("theme", _read_theme),
     "LABELS": ("labels", _read_labels),
     "RESOURCES": ("resources", _read_mapping),
     "BILLING": ("billing", _read_mapping),

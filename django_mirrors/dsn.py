@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import dj_database_url
 
@@ -17,6 +17,7 @@ __all__ = [
     "build_mail",
     "build_storage",
     "redact",
+    "redact_text",
 ]
 
 Dsn = str | Mapping[str, Any]
@@ -26,7 +27,17 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_NAME = re.compile(
     "PASS|SECRET|TOKEN|KEY|API|SIGNATURE|CREDENTIAL", re.IGNORECASE
 )
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+# Up to the last @, since a password may hold what it should have percent-encoded.
+_USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
+# Without a scheme, as `netloc` has it. Begins at the begin of a word only, and so takes
+# no more than linear time.
+_USER = re.compile(r"(?<![^\s/:@'\"])[^\s/:@'\"]*:[^\s/:@'\"]+@")
+# In the text of a dictionary, a call or a connection string.
+_ASSIGNED = re.compile(
+    r"((?:PASS|SECRET|TOKEN|CREDENTIAL|(?:ACCESS|ACCOUNT|API|PRIVATE)_?KEY)\w*"
+    r"['\"]?\s*[:=]\s*)(b?'(?:[^'\\]|\\.)*'|b?\"(?:[^\"\\]|\\.)*\"|[^\s,;&)}\]'\"]+)",
+    re.IGNORECASE,
+)
 _FILE_SYSTEM = "django_mirrors.storage.filesystem.MirrorFileSystemStorage"
 _DJANGO_FILE_SYSTEMS = frozenset(
     {
@@ -36,6 +47,16 @@ _DJANGO_FILE_SYSTEMS = frozenset(
 )
 # Options that name the part of a bucket or server a storage keeps to.
 _PREFIXES = ("location", "root_path")
+# These keep a file that is read in memory as a whole, unless told how much of it.
+_SPOOLING = frozenset(
+    {
+        "storages.backends.gcloud.GoogleCloudStorage",
+        "storages.backends.s3.S3Storage",
+        "storages.backends.s3boto3.S3Boto3Storage",
+    }
+)
+_SPOOL_BYTES = 8 * 1024 * 1024
+_SMTP_OPTIONS = frozenset({"ssl_certfile", "ssl_keyfile", "timeout"})
 _CACHE_KEYS = frozenset({"TIMEOUT", "KEY_PREFIX", "VERSION"})
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
@@ -74,6 +95,9 @@ def build_storage(value: Dsn, *, place: str) -> dict[str, Any]:
         config["BACKEND"] = _FILE_SYSTEM
     elif config.get("BACKEND") != _FILE_SYSTEM and "OPTIONS" in config:
         config["OPTIONS"] = _close_prefixes(config["OPTIONS"], place=place)
+    if config.get("BACKEND") in _SPOOLING:
+        spooled = {"max_memory_size": _SPOOL_BYTES}
+        config["OPTIONS"] = {**spooled, **config.get("OPTIONS", {})}
     return config
 
 
@@ -95,26 +119,31 @@ def build_cache(value: Dsn, *, place: str) -> dict[str, Any]:
     return config | ({"OPTIONS": options} if options else {})
 
 
-def build_mail(value: Dsn, *, place: str) -> dict[str, Any]:
-    """Return `BACKEND` and the `OPTIONS` of a mail backend."""
-    if not isinstance(value, str):
-        return _expand_mapping(value, place=place)
-    parts = _split(expand(value, place=place), place=place)
-    if parts.scheme not in _MAIL:
-        raise InvalidMirror(_unknown_scheme(place, parts.scheme, _MAIL))
-    options = _query(parts)
-    if parts.scheme in {"smtp", "smtps"}:
-        options |= {
-            "host": parts.hostname or "localhost",
-            "port": parts.port or (465 if parts.scheme == "smtps" else 25),
-            "username": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-            "use_ssl": parts.scheme == "smtps",
-            "use_tls": options.pop("tls", False),
-        }
-    elif parts.scheme == "file":
-        options["file_path"] = parts.path
-    return {"BACKEND": _MAIL[parts.scheme], "OPTIONS": options}
+def build_mail(value: Dsn, *, directory: Path, place: str) -> dict[str, Any]:
+    """Return the `BACKEND` and the `OPTIONS` of a mail backend.
+
+    In a dictionary, options may stand beside `BACKEND`, in upper case. Relative paths
+    start at `directory`.
+    """
+    if isinstance(value, str):
+        parts = _split(expand(value, place=place), place=place)
+        if parts.scheme not in _MAIL:
+            raise InvalidMirror(_unknown_scheme(place, parts.scheme, _MAIL))
+        backend, build = _MAIL[parts.scheme]
+        options = build(parts, place)
+    else:
+        config = _expand_mapping(value, place=place)
+        backend = config.pop("BACKEND")
+        options = {**config.pop("OPTIONS", {})}
+        options |= {key.lower(): item for key, item in config.items()}
+    if options.get("file_path"):
+        options["file_path"] = str(directory / str(options["file_path"]))
+    if options.get("use_tls") and options.get("use_ssl"):
+        raise InvalidMirror(
+            f"{place} has TLS in two ways. Use 'smtps://' or 'USE_SSL' for a server "
+            "that begins with it, else '?tls=1' or 'USE_TLS'."
+        )
+    return {"BACKEND": backend, "OPTIONS": options}
 
 
 def expand(dsn: str, *, place: str) -> str:
@@ -145,15 +174,24 @@ def redact(value: Any, *, name: str = "") -> Any:
     return _redact_text(value) if isinstance(value, str) else value
 
 
+def redact_text(text: str) -> str:
+    """Return `text`, such as what repr() gives, without what looks like a secret."""
+    text = _USER_INFO.sub(f"{HIDDEN}@", text)
+    text = _USER.sub(f"{HIDDEN}@", text)
+    return _ASSIGNED.sub(rf"\1{HIDDEN}", text)
+
+
 def _redact_text(text: str) -> str:
     if "://" not in text:
-        return text
+        return _USER.sub(f"{HIDDEN}@", text)
     try:
         parts = urlsplit(text)
         pairs = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         return _USER_INFO.sub(f"{HIDDEN}@", text)
     user, at, host = parts.netloc.rpartition("@")
+    if not at and "@" in text:
+        return _USER_INFO.sub(f"{HIDDEN}@", text)
     if at:
         name, colon, _ = user.partition(":")
         # Object stores carry a key pair: there the user name is half of the secret.
@@ -162,7 +200,9 @@ def _redact_text(text: str) -> str:
     query = "&".join(
         f"{key}={HIDDEN if _SECRET_NAME.search(key) else item}" for key, item in pairs
     )
-    return urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, query, ""))
+    # Not urlunsplit(), which takes two of the slashes of sqlite:////a/path.
+    shown = f"{parts.scheme}://{user}{at}{host}{parts.path}"
+    return f"{shown}?{query}" if query else shown
 
 
 def _read_secret(path: Path, *, place: str) -> str:
@@ -334,6 +374,43 @@ def _build_memory(parts: SplitResult, place: str) -> dict[str, Any]:
     }
 
 
+def _build_smtp(parts: SplitResult, place: str) -> dict[str, Any]:
+    if not parts.hostname:
+        raise InvalidMirror(
+            f"{place} names no server. Write 'smtp://user:password@mail.example:587/'."
+        )
+    query = _query(parts)
+    is_ssl = parts.scheme == "smtps"
+    is_tls = bool(query.pop("tls", False))
+    unknown = sorted(set(query) - _SMTP_OPTIONS)
+    if unknown:
+        raise InvalidMirror(
+            f"{place} has the unknown option '{unknown[0]}'. Use one of: "
+            f"{', '.join(sorted({'tls', *_SMTP_OPTIONS}))}."
+        )
+    return {
+        "host": parts.hostname,
+        "port": parts.port or (465 if is_ssl else 587 if is_tls else 25),
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_ssl": is_ssl,
+        "use_tls": is_tls,
+        **query,
+    }
+
+
+def _build_file_mail(parts: SplitResult, place: str) -> dict[str, Any]:
+    if parts.netloc or parts.path.strip("/") == "":
+        raise InvalidMirror(
+            f"{place} is not an absolute path. Write 'file:///path/to/mail/'."
+        )
+    return {"file_path": unquote(parts.path)}
+
+
+def _build_simple(parts: SplitResult, place: str) -> dict[str, Any]:
+    return _query(parts)
+
+
 _STORAGES: Mapping[str, Callable[[SplitResult, str], dict[str, Any]]] = {
     "file": _build_file_storage,
     "memory": _build_memory,
@@ -362,11 +439,11 @@ _CACHES: Mapping[str, str] = {
     "db": "django.core.cache.backends.db.DatabaseCache",
     "dummy": "django.core.cache.backends.dummy.DummyCache",
 }
-_MAIL: Mapping[str, str] = {
-    "smtp": "django.core.mail.backends.smtp.EmailBackend",
-    "smtps": "django.core.mail.backends.smtp.EmailBackend",
-    "console": "django.core.mail.backends.console.EmailBackend",
-    "file": "django.core.mail.backends.filebased.EmailBackend",
-    "memory": "django.core.mail.backends.locmem.EmailBackend",
-    "dummy": "django.core.mail.backends.dummy.EmailBackend",
+_MAIL: Mapping[str, tuple[str, Callable[[SplitResult, str], dict[str, Any]]]] = {
+    "smtp": ("django.core.mail.backends.smtp.EmailBackend", _build_smtp),
+    "smtps": ("django.core.mail.backends.smtp.EmailBackend", _build_smtp),
+    "console": ("django.core.mail.backends.console.EmailBackend", _build_simple),
+    "file": ("django.core.mail.backends.filebased.EmailBackend", _build_file_mail),
+    "memory": ("django.core.mail.backends.locmem.EmailBackend", _build_simple),
+    "dummy": ("django.core.mail.backends.dummy.EmailBackend", _build_simple),
 }

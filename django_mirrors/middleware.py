@@ -7,8 +7,10 @@ from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import quote
+from weakref import ref
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.cache import caches
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import translation
@@ -28,12 +30,17 @@ __all__ = ["MirrorMiddleware", "find_trusted_origins"]
 
 # A permanent redirect that is forgotten in time: a primary host can change.
 _REDIRECT_SECONDS = 300
+# RFC 9110, 9.2.1.
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# A mirror that is moved is read-only for some seconds.
+_READ_ONLY_SECONDS = 5
 _HELD = frozenset({State.MAINTENANCE, State.SUSPENDED})
 _UNAVAILABLE = "unavailable"
 _FORWARDED_HOST = "HTTP_X_FORWARDED_HOST"
 _FORWARDED = (_FORWARDED_HOST, "HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED")
 # RFC 3986, 3.4, and the brackets that many leave as they are.
 _QUERY_CHARACTERS = "/?:@!$&'()*+,;=-._~%[]"
+_CACHE = "django_mirrors.cache.MirrorCache"
 # Where a request keeps that a service of its mirror was down.
 _NOTE = "mirror_unavailable"
 
@@ -68,6 +75,7 @@ class MirrorMiddleware:
             return mirror
         # Whatever the request sets in its context ends with it: the mirror, and the
         # language and the time zone that views and middleware activate.
+        _keep_caches()
         context = build_context(mirror)
         response = context.run(self.get_response, request)
         return _finish(request, response, mirror, context)
@@ -155,13 +163,23 @@ def _find_mirror(request: HttpRequest) -> Mirror | HttpResponse:
         return _build_unknown_response(conf)
     _compat.fix_host(request, authority)
     request.mirror = mirror  # type: ignore[attr-defined]
-    if mirror.state in _HELD:
-        return build_context(mirror).run(_hold, mirror)
+    page = _find_page(request, mirror)
+    if page:
+        return build_context(mirror).run(_hold, mirror, page)
     if mirror.redirect_aliases and host != mirror.primary_host != "":
         return _build_redirect(request, mirror, port)
     if mirror.urlconf is not None:
         request.urlconf = mirror.urlconf
     return mirror
+
+
+def _find_page(request: HttpRequest, mirror: Mirror) -> str:
+    """Return the page that a mirror shows in place of itself, or ''."""
+    if mirror.state in _HELD:
+        return mirror.state
+    # Before a request does a part of its work that cannot be undone.
+    is_refused = mirror.is_read_only and request.method not in _SAFE_METHODS
+    return _UNAVAILABLE if is_refused else ""
 
 
 def _is_served(mirror: Mirror, conf: Conf) -> bool:
@@ -188,14 +206,16 @@ def _build_unknown_response(conf: Conf) -> HttpResponse:
     return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
 
 
-def _hold(mirror: Mirror) -> HttpResponse:
+def _hold(mirror: Mirror, page: str) -> HttpResponse:
     # The thread may have the language of its last request, in another mirror.
     translation.deactivate()
-    return _build_held_response(mirror, mirror.state)
+    return _build_held_response(mirror, page)
 
 
 def _build_held_response(mirror: Mirror, page: str) -> HttpResponse:
     retry_after = mirror.retry_after or get_conf().retry_after
+    if mirror.is_read_only:
+        retry_after = min(retry_after, _READ_ONLY_SECONDS)
     body = render_page(page, mirror, retry_after=retry_after)
     headers = {"Retry-After": str(retry_after), "Cache-Control": "no-store"}
     return HttpResponse(body, status=503, headers=headers)
@@ -239,29 +259,50 @@ def _finish(
         response = context.run(_build_held_response, mirror, _UNAVAILABLE)
     if response.streaming:
         _follow_stream(response, mirror, context)
-    response.close = partial(_close, response, context)  # type: ignore[method-assign]
+    response.close = partial(_close, _refer_to(response), context)  # type: ignore[method-assign]
     return response
+
+
+def _keep_caches() -> None:
+    """Make the caches of this thread before its context is copied.
+
+    Django keeps them in the context: one that is made in a request ends with it, and so
+    do its connections.
+    """
+    for alias, config in caches.settings.items():
+        if config["BACKEND"] == _CACHE:
+            caches[alias]
 
 
 def _follow_stream(response: Any, mirror: Mirror, context: Context) -> None:
     file = getattr(response, "file_to_stream", None)
-    if file is not None:
-        # The server reads it, perhaps without Python. That of a model opens at the
-        # first look, which must be in its mirror.
-        context.run(getattr, file, "file", None)
-    elif response.is_async:
-        response.streaming_content = iter_async_steps(
-            aiter(response.streaming_content), hold_mirror(mirror)
-        )
+    steps = _compat.get_stream(response)
+    if response.is_async:
+        response.streaming_content = iter_async_steps(steps, hold_mirror(mirror))
     else:
-        response.streaming_content = iter_steps(
-            iter(response.streaming_content), context
-        )
+        response.streaming_content = iter_steps(steps, context)
+    if file is not None:
+        # A server that can reads it itself, perhaps without Python.
+        response.file_to_stream = file
 
 
-def _close(response: HttpResponseBase, context: Context) -> None:
+def _refer_to(response: HttpResponseBase) -> Callable[[], HttpResponseBase | None]:
+    """Return what finds a response again, and does not keep a stream.
+
+    Who reads a stream keeps it. Nobody else shall: when it is dropped it ends at once,
+    and in its mirror. Of other responses a server may keep no more than `close`.
+    """
+    if response.streaming and getattr(response, "file_to_stream", None) is None:
+        return ref(response)
+    return lambda: response
+
+
+def _close(find: Callable[[], HttpResponseBase | None], context: Context) -> None:
     """Close a response in its mirror: what it holds, and what follows its end."""
-    # No longer a cycle, which would keep the body in memory for a while.
+    response = find()
+    if response is None:
+        return
     response.__dict__.pop("close", None)
+    _compat.forget_running_closers(response)
     # A copy, since a stream that is closed here enters the context itself.
     context.copy().run(response.close)

@@ -17,6 +17,7 @@ from django_mirrors.definition import (
     SESSIONS,
     STATES,
     STORAGE,
+    Schema,
     State,
     check_name,
     read_definition,
@@ -33,12 +34,17 @@ __all__ = [
     "SESSIONS",
     "STATES",
     "STORAGE",
+    "Alias",
     "Mirror",
+    "ReadingAlias",
+    "Schema",
     "State",
+    "build_alias",
     "build_uid",
     "check_defaults",
     "check_name",
     "fill_defaults",
+    "find_user",
 ]
 
 # Not ${name}: that is a variable of the environment.
@@ -46,6 +52,39 @@ _FILLED = re.compile(r"(?<!\$)\{(name|uid)\}")
 _UID_NAMESPACE = uuid5(NAMESPACE_URL, "https://pypi.org/project/dj-mirrors/")
 _MERGED = frozenset({"LABELS", "SETTINGS", "RESOURCES", "BILLING"})
 _PLACEHOLDER = re.compile(r"(?<!\$)\{[A-Za-z_]+\}")
+
+
+class Alias(str):
+    """The alias of a database, and the mirror that uses it.
+
+    Django notes an alias in each object, to tell where it came from. Mirrors that share
+    a database share its alias; what came from one of them is still not the other's.
+    """
+
+    __slots__ = ("mirror",)
+
+    mirror: str
+
+
+class ReadingAlias(Alias):
+    """The alias of a database that has a replica, for queries that only read.
+
+    It is the same alias for all that compares, writes or connects.
+    """
+
+    __slots__ = ()
+
+
+def build_alias(name: str, owner: str) -> Alias:
+    """Return the alias by which the mirror `name` uses the database of `owner`."""
+    alias = Alias(owner)
+    alias.mirror = name
+    return alias
+
+
+def find_user(alias: str) -> str:
+    """Return the name of the mirror that uses `alias`; an owner's if left open."""
+    return alias.mirror if isinstance(alias, Alias) else alias
 
 
 def _get_empty() -> Mapping[str, Any]:
@@ -63,7 +102,7 @@ class Mirror:
     hosts: tuple[str, ...]  # canonical; the first is primary; may hold wildcards
     source: str  # where the definition comes from: "settings", a file, "records"
     database: str | Mapping[str, Any] | None = None
-    schema: str | None = None
+    schema: Schema | None = None  # in the database; None: the database is the mirror's
     replica: str | Mapping[str, Any] | None = None
     storages: Mapping[str, str | Mapping[str, Any]] = field(default_factory=_get_empty)
     cache: str | Mapping[str, Any] | None = None
@@ -71,6 +110,7 @@ class Mirror:
     shares: Mapping[str, str] = field(default_factory=_get_empty)  # service -> owner
     settings: Mapping[str, Any] = field(default_factory=_get_empty)
     urlconf: str | None = None
+    theme: str | None = None  # a directory in MIRRORS_OPTIONS["THEMES"]
     labels: Mapping[str, str] = field(default_factory=_get_empty)
     resources: Mapping[str, Any] = field(default_factory=_get_empty)
     billing: Mapping[str, Any] = field(default_factory=_get_empty)
@@ -79,6 +119,19 @@ class Mirror:
     release: str = ""  # what the mirror was last brought in step with
     reason: str = ""  # why it is not active, shown to visitors
     retry_after: int = 0  # seconds; 0 means the default
+    is_read_only: bool = False  # while its database or its files are moved
+    # Of the database: the mirror's name, or that of the database's owner. Asked for at
+    # each query.
+    alias: Alias = field(init=False, compare=False)
+    reading_alias: Alias = field(init=False, compare=False)  # of queries that only read
+
+    def __post_init__(self) -> None:
+        alias = reading = build_alias(self.name, self.find_owner(DATABASE))
+        if self.replica is not None:
+            reading = ReadingAlias(alias)
+            reading.mirror = self.name
+        object.__setattr__(self, "alias", alias)
+        object.__setattr__(self, "reading_alias", reading)
 
     def __repr__(self) -> str:
         return f"<Mirror {self.name} ({self.state})>"
@@ -88,11 +141,6 @@ class Mirror:
 
     def __hash__(self) -> int:
         return hash(self.uid)
-
-    @property
-    def alias(self) -> str:
-        """The database alias: the mirror's name, or that of the database's owner."""
-        return self.shares.get(DATABASE, self.name)
 
     @property
     def primary_host(self) -> str:
@@ -139,6 +187,11 @@ class Mirror:
         values = read_definition(definition, place, problems)
         if "HOSTS" not in definition and source != ORIGINAL_NAME:
             problems.append(f"{place} has no hosts. Add at least one name to 'HOSTS'.")
+        if "SCHEMA" in definition and "DATABASE" not in definition:
+            problems.append(
+                f"{place} has 'SCHEMA' and no 'DATABASE'. Add the URL of the database "
+                "that holds the schema."
+            )
         if problems:
             raise InvalidMirror(*problems)
         values.setdefault("display_name", name)
@@ -165,6 +218,8 @@ def fill_defaults(
     """
     filled = dict(definition)
     shared, own = _find_keys(definition, name="SHARES"), set(definition)
+    if DATABASE in shared or (DATABASE in own and DATABASE in defaults):
+        own |= {"SCHEMA", "REPLICA"}  # they are of the database that is not taken
     if "STORAGE" in own or "STORAGES" in own or STORAGE in shared:
         own |= {"STORAGE", "STORAGES"}
     for key, value in _fill(defaults, name, str(uid)).items():

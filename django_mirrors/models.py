@@ -33,6 +33,16 @@ class MirrorRecord(models.Model):
     retry_after = models.PositiveIntegerField(_("retry after, in seconds"), default=0)
     release = models.CharField(_("release"), max_length=100, blank=True)
     step = models.CharField(_("step reached"), max_length=32, blank=True)
+    # What it was made of: "" for nothing, else "mirror books" or "archive ...".
+    origin = models.CharField(
+        _("origin"), max_length=500, blank=True, default="", db_default=""
+    )
+    # Where the archive is that was made when it was retired; perhaps not complete yet.
+    archive = models.CharField(
+        _("archive"), max_length=500, blank=True, default="", db_default=""
+    )
+    # While it is moved: its data is read, and nothing is written.
+    read_only = models.BooleanField(_("read-only"), default=False, db_default=False)
     version = models.BigIntegerField(default=0, editable=False, db_index=True)
     created = models.DateTimeField(_("created"), auto_now_add=True)
     changed = models.DateTimeField(_("changed"), auto_now=True)
@@ -63,6 +73,8 @@ class OperationRecord(models.Model):
 
     uid = models.UUIDField(unique=True, default=uuid4, editable=False)
     operation = models.CharField(max_length=32)
+    mirror = models.CharField(max_length=48, blank=True)  # if it is about one
+    step = models.CharField(max_length=32, blank=True)  # the one that was begun last
     holder = models.CharField(max_length=200)  # user@host:pid
     plan = models.JSONField(default=dict)
     results = models.JSONField(default=dict)  # name of the mirror -> result
@@ -76,6 +88,19 @@ class OperationRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.uid}"
+
+
+class Tombstone(models.Model):
+    """A host of a mirror that is gone, which no other mirror may have for a time."""
+
+    host = models.CharField(max_length=255, unique=True)
+    mirror = models.CharField(max_length=48)
+    until = models.DateTimeField()
+
+    objects: ClassVar[models.Manager[Tombstone]] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.host
 
 
 class LockRecord(models.Model):

@@ -1,8 +1,17 @@
 """Generators and streams whose steps run in a block or a context of their own."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+import sys
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterator,
+)
 from contextlib import AbstractContextManager
-from contextvars import Context
+from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, TypeVar, cast
 
 __all__ = ["iter_async_steps", "iter_steps", "run_async_generator", "run_generator"]
@@ -24,18 +33,21 @@ def iter_steps(steps: Iterator[T], context: Context) -> Iterator[T]:
     finally:
         close = getattr(steps, "close", None)
         if close is not None:
-            context.run(close)
+            # A copy, since the garbage collector may come here inside the context.
+            context.copy().run(close)
 
 
 async def iter_async_steps(steps: AsyncIterator[T], block: Block) -> AsyncIterator[T]:
     """Yield from `steps`, entering `block` for each step and for their closing."""
+    step: Callable[[], Awaitable[T]] = partial(_begin, steps, block)
     try:
         while True:
             with block:
                 try:
-                    item = await anext(steps)
+                    item = await step()
                 except StopAsyncIteration:
                     return
+            step = steps.__anext__
             yield item
     finally:
         close = getattr(steps, "aclose", None)
@@ -69,15 +81,16 @@ def run_generator(
                 given = error
                 step = steps.throw
     finally:
-        with block:
-            steps.close()
+        # A copy, since the garbage collector may come here, in Python 3.11 while the
+        # context itself is being changed.
+        copy_context().run(_run_in, block, steps.close)
 
 
 async def run_async_generator(
     steps: AsyncGenerator[Any, Any], block: Block
 ) -> AsyncGenerator[Any, Any]:
     """See run_generator()."""
-    step: Callable[[Any], Any] = steps.asend
+    step: Callable[..., Any] = partial(_begin, steps, block)
     given: Any = None
     try:
         while True:
@@ -97,3 +110,32 @@ async def run_async_generator(
     finally:
         with block:
             await steps.aclose()
+
+
+def _begin(steps: AsyncIterator[T], block: Block, given: None = None) -> Awaitable[T]:
+    """Take the first step of an async generator that only its owner shall close.
+
+    An event loop that ends closes all generators it knows at once, outside of every
+    block. It knows the owner, and is not told of this one.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    finalize = partial(_finalize, hooks.finalizer, block) if hooks.finalizer else None
+    sys.set_asyncgen_hooks(None, finalize)
+    try:
+        return anext(steps)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _finalize(
+    finalize: Callable[[AsyncGenerator[Any, Any]], Any],
+    block: Block,
+    steps: AsyncGenerator[Any, Any],
+) -> None:
+    # The garbage collector found it together with its owner: see run_generator().
+    copy_context().run(_run_in, block, partial(finalize, steps))
+
+
+def _run_in(block: Block, function: Callable[[], object]) -> None:
+    with block:
+        function()

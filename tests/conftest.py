@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,12 @@ from django.db import connections
 
 from django_mirrors import use_mirror
 
-pytest_plugins = ["tests.plugins.services", "tests.plugins.report"]
+pytest_plugins = [
+    "tests.plugins.services",
+    "tests.plugins.report",
+    "tests.plugins.figures",
+    "tests.plugins.versions",
+]
 
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"
@@ -34,14 +40,25 @@ class Engine:
     directory: Path
     template: str
     idle: list[str] = field(default_factory=list)  # empty databases of a server
+    dumped: list[str] = field(default_factory=list)  # the SQL that makes the template
 
     def build_url(self, database: str) -> str:
         if self.name == "sqlite":
             return f"sqlite:///{self.directory / database}.sqlite3"
         server = POSTGRES_URL.rpartition("/")[0]
+        if self.name == "postgres-schema":
+            database = self.template  # a database of the same name holds all schemas
         return f"{server}/{database}?options=-c%20synchronous_commit%3Doff"
 
+    def define(self, database: str) -> dict[str, str]:
+        """Return the keys of a definition that lead to the database."""
+        schema = {"SCHEMA": database} if self.name == "postgres-schema" else {}
+        return {"DATABASE": self.build_url(database), **schema}
+
     def create(self, database: str, *, template: str = "") -> None:
+        if self.name == "postgres-schema":
+            self.create_schema(database, template=template)
+            return
         if self.name == "sqlite":
             path = self.directory / f"{database}.sqlite3"
             if template:
@@ -52,8 +69,25 @@ class Engine:
         suffix = f' TEMPLATE "{template}"' if template else ""
         run_on_server(f'CREATE DATABASE "{database}"{suffix}')
 
+    def create_schema(self, schema: str, *, template: str) -> None:
+        if schema == self.template:
+            run_on_server(f'CREATE DATABASE "{schema}"')
+        url = self.build_url(schema)
+        if not template:
+            run_on_server(f'CREATE SCHEMA "{schema}"', url)
+            return
+        if not self.dumped:
+            dump = ["pg_dump", "--no-owner", f"--schema={template}", "--inserts", url]
+            done = subprocess.run(dump, capture_output=True, check=True, text=True)
+            self.dumped.append(
+                "".join(
+                    line for line in done.stdout.splitlines(True) if line[0] != "\\"
+                )
+            )
+        run_on_server(self.dumped[0].replace(template, schema), url)
+
     def drop(self, database: str) -> None:
-        if self.name == "postgres":
+        if self.name == "postgres" or database == self.template:
             run_on_server(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
     def take(self) -> str:
@@ -69,6 +103,14 @@ class Engine:
         if self.name == "postgres":
             self.idle.append(database)
             run_on_server(EMPTY_DATABASE, self.build_url(database))
+        if self.name == "postgres-schema":
+            self.idle.append(database)
+            emptied = EMPTY_DATABASE.replace("public", database)
+            # Others of the database go on being used.
+            emptied = emptied.replace(
+                "pg_backend_pid()", "pg_backend_pid() AND state <> 'idle'"
+            )
+            run_on_server(emptied, self.build_url(database))
 
 
 def run_on_server(statement: str, url: str = POSTGRES_URL) -> None:
@@ -86,10 +128,10 @@ DO $$ DECLARE name text; BEGIN
     WHERE datname = current_database() AND pid <> pg_backend_pid();
     FOR name IN SELECT tablename FROM pg_tables
         WHERE schemaname = 'public' AND tablename NOT IN {KEPT_TABLES}
-    LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+    LOOP EXECUTE format('DELETE FROM %I.%I', 'public', name); END LOOP;
     FOR name IN SELECT sequencename FROM pg_sequences
-        WHERE left(sequencename, -7) NOT IN {KEPT_TABLES}
-    LOOP EXECUTE format('ALTER SEQUENCE %I RESTART', name); END LOOP;
+        WHERE schemaname = 'public' AND left(sequencename, -7) NOT IN {KEPT_TABLES}
+    LOOP EXECUTE format('ALTER SEQUENCE %I.%I RESTART', 'public', name); END LOOP;
 END $$
 """
 
@@ -114,7 +156,13 @@ def build_engine(tmp_path_factory, django_db_setup):
             engine.drop(database)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("postgres-schema", marks=pytest.mark.postgres),
+    ]
+)
 def engine(request, build_engine, settings, db) -> Engine:
     """Each database engine in turn."""
     made = build_engine(request.param)
@@ -131,7 +179,7 @@ def migrate_template(made: Engine, settings) -> None:
     settings.MIRRORS = {
         "template": {
             "HOSTS": ["template.example"],
-            "DATABASE": made.build_url(made.template),
+            **made.define(made.template),
             "STATE": "active",
         }
     }
@@ -153,7 +201,7 @@ def fleet(engine, settings, tmp_path) -> Iterator[Engine]:
         **{
             name: {
                 "HOSTS": [f"{name}.example", f"www.{name}.example"],
-                "DATABASE": engine.build_url(database),
+                **engine.define(database),
                 "STORAGE": f"file://{tmp_path / name}/",
                 "STATE": "active",
             }

@@ -66,6 +66,10 @@ INTERNAL = {
         migrations.test_commands.MakeMigrationsTests:
             test_makemigrations_consistency_checks_respect_routers
     """,
+    "looks at the variables of frames, which are texts once secrets are hidden": """
+        auth_tests.test_auth_backends.AuthenticateTests:
+            test_login_process_sensitive_variables
+    """,
     "expects SQLite's deferred transactions; mirror_databases() asks for immediate": """
         backends.sqlite.tests.TestTransactionMode: test_default_transaction_mode
     """,

@@ -627,6 +627,29 @@ def test_a_lost_generation_of_one_mirror_leaves_others_alone(wrapped):
         assert wrapped.get("key") == "films"
 
 
+@pytest.fixture
+def quicker(locmem, monkeypatch) -> tuple[str, generations.Backing]:
+    """Let another process start a generation just before this one does."""
+    with use_mirror("books"):
+        uid, backing = locmem._find_backing()
+    add = backing.cache.add
+
+    def add_late(key: str, *args: object, **kwargs: object) -> bool:
+        add(key, "theirs", timeout=None)
+        return add(key, *args, **kwargs)
+
+    monkeypatch.setattr(backing.cache, "add", add_late)
+    return uid, backing
+
+
+def test_a_generation_that_another_process_began_first_is_taken(quicker):
+    assert generations.get_generation(*quicker) == "theirs"
+
+
+def test_a_generation_that_another_process_began_first_is_taken_in_async(quicker):
+    assert asyncio.run(generations.aget_generation(*quicker)) == "theirs"
+
+
 def test_a_generation_read_before_a_clearing_is_not_remembered_after_it():
     memory = generations._Memory()
     turn = memory.turn
@@ -769,6 +792,7 @@ def test_ordinary_keys_are_short_enough(locmem):
 def test_what_would_bypass_the_keys_is_not_there(locmem, name):
     assert not hasattr(locmem, name)
     with use_mirror("books"), pytest.raises(AttributeError) as caught:
+        locmem.get("key")  # the real cache is there now
         getattr(locmem, name)
 
     assert str(caught.value) == (

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dj_database_url
+import django
 import pytest
+from django.conf import settings as project
+from django.db import connections
 
 from django_mirrors.checks import check_fleet
 
@@ -44,6 +48,7 @@ MIRRORS = {
 }
 MIRRORS_OPTIONS = {"SNAPSHOT": None}
 """
+HAS_MAILERS = django.VERSION >= (6, 1)
 WRONG_OPTION = 'MIRRORS_OPTIONS["ORIGINAL_AP"] = []\n'
 
 
@@ -174,6 +179,78 @@ def test_two_mirrors_in_one_database_are_an_error(declare):
     assert find_ids() == ["E012"]
 
 
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgres://app@db.example:5432/acme",
+        "postgres://app@DB.example/acme",
+        "postgres://other:secret@db.example/acme",
+    ],
+)
+def test_database_of_a_server_is_known_by_any_spelling(declare, database):
+    declare(
+        acme={"DATABASE": "postgres://app@db.example/acme"}, shop={"DATABASE": database}
+    )
+    assert "E012" in find_ids()
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgres://app@db.example:5433/acme",
+        "postgres://app@db.example/acme2",
+        "postgres://app@db2.example/acme",
+        "sqlite:///:memory:",
+    ],
+)
+def test_databases_that_differ_are_no_error(declare, database):
+    declare(
+        acme={"DATABASE": "postgres://app@db.example/acme"}, shop={"DATABASE": database}
+    )
+    assert find_ids() == []
+
+
+SHOP = "postgres://app@db.example/shop"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"DATABASE": "postgres://other:secret@DB.example:5432/shop", "SCHEMA": "acme"},
+        {"DATABASE": SHOP, "SCHEMA": {"NAME": "acme", "ROLE": "other"}},
+        {"DATABASE": f"{SHOP}?options=-c%20search_path%3Dacme"},
+        {"DATABASE": f"{SHOP}?options=-csearch_path%3D%22acme%22"},
+        # A user sees the schema of its own name first.
+        {"DATABASE": "postgres://acme@db.example/shop"},
+    ],
+)
+def test_two_mirrors_in_one_schema_are_an_error(declare, other):
+    declare(acme={"DATABASE": SHOP, "SCHEMA": "acme"}, shop=other)
+    assert find_ids() == ["E012"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"DATABASE": SHOP, "SCHEMA": "acme2"},
+        {"DATABASE": SHOP},
+        {"DATABASE": SHOP.replace("shop", "other"), "SCHEMA": "acme"},
+        {"DATABASE": SHOP.replace("db.", "db2."), "SCHEMA": "acme"},
+    ],
+)
+def test_schemas_that_differ_are_no_error(declare, other):
+    declare(acme={"DATABASE": SHOP, "SCHEMA": "acme"}, shop=other)
+    assert find_ids() == []
+
+
+def test_mirror_in_the_schema_of_the_originals_user_is_an_error(declare, monkeypatch):
+    declare(acme={"DATABASE": SHOP, "SCHEMA": "app"})
+    original = dj_database_url.parse(SHOP)
+    monkeypatch.setitem(connections.settings, "default", original)
+
+    assert "E012" in find_ids()
+
+
 @pytest.mark.parametrize("path", ["/srv/acme/", "/srv/acme/inner/"])
 def test_files_of_two_mirrors_in_one_directory_are_an_error(declare, path):
     declare(acme={}, shop={"STORAGE": f"file://{path}"})
@@ -193,6 +270,121 @@ def test_nested_storage_is_found_behind_another_one_of_the_outer_mirror(declare)
 def test_files_in_the_media_of_the_original_are_an_error(declare, settings):
     declare(acme={"STORAGE": f"file://{settings.MEDIA_ROOT}/acme/"})
     assert find_ids() == ["E013"]
+
+
+S3 = "storages.backends.s3.S3Storage"
+
+
+def describe_bucket(backend=S3, **options):
+    return {"BACKEND": backend, "OPTIONS": {"bucket_name": "media", **options}}
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "s3://media/acme",
+        "s3://media/acme/",
+        "s3://key:secret@media/acme/",
+        "s3://media/acme/inner/",
+        "s3://media/",
+        "s3://media",
+        "s3://media/acme/?custom_domain=cdn.example",
+        describe_bucket(location="acme"),
+        describe_bucket(location="acme/inner"),
+        describe_bucket(),
+        describe_bucket("storages.backends.s3boto3.S3Boto3Storage", location="acme/"),
+        describe_bucket("project.storages.PrivateS3Storage", location="acme"),
+    ],
+)
+def test_files_of_two_mirrors_under_one_prefix_are_an_error(declare, storage):
+    declare(acme={"STORAGE": "s3://media/acme/"}, shop={"STORAGE": storage})
+    message = find_message("E013")
+    assert "the STORAGE of mirror" in message.msg
+    assert "so their data would be mixed." in message.msg
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "s3://media/acme2/",
+        "s3://media/acme2",
+        "s3://media/acm/",
+        "s3://media/acme-/",
+        "s3://other/acme/",
+        "s3://media/acme/?endpoint_url=https://s3.example",
+        "gs://media/acme/",
+        "azure://account:key@media/acme/",
+        describe_bucket(location="acme2"),
+        describe_bucket(location="inner/acme"),
+    ],
+)
+def test_prefixes_that_begin_alike_are_not_in_one_another(declare, storage):
+    declare(acme={"STORAGE": "s3://media/acme/"}, shop={"STORAGE": storage})
+    assert find_ids() == []
+
+
+def test_bucket_and_prefix_of_the_settings_are_known(declare, settings):
+    settings.AWS_STORAGE_BUCKET_NAME = "media"
+    settings.AWS_LOCATION = "acme/inner"
+    settings.AWS_S3_ENDPOINT_URL = "https://s3.example/"
+    declare(
+        acme={"STORAGE": "s3://media/acme/?endpoint_url=https://S3.example"},
+        shop={"STORAGE": {"BACKEND": S3}},
+    )
+    assert find_ids() == ["E013"]
+
+
+def test_mirrors_that_share_a_bucket_by_choice_are_no_error(declare, settings):
+    declare(acme={"STORAGE": "s3://media/acme/"}, shop={})
+    shop = {"HOSTS": ["shop.example"], "DATABASE": "sqlite:///shop.sqlite3"}
+    settings.MIRRORS = {
+        **settings.MIRRORS,
+        "shop": {**shop, "SHARES": {"STORAGE": "acme"}},
+    }
+    assert find_ids() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/srv/acme2/", "/srv/acme-/", "/srv/acm/", "/srv/x/acme/"]
+)
+def test_directories_that_begin_alike_are_not_in_one_another(declare, path):
+    declare(acme={}, shop={"STORAGE": f"file://{path}"})
+    assert find_ids() == []
+
+
+def test_directory_behind_a_link_is_found(declare, tmp_path):
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "link").symlink_to("acme")
+    declare(
+        acme={"STORAGE": f"file://{tmp_path}/acme/"},
+        shop={"STORAGE": f"file://{tmp_path}/link/shop/"},
+    )
+    assert find_ids() == ["E013"]
+
+
+@pytest.mark.parametrize(
+    ("path", "ids"), [("srv/acme", ["E013"]), ("srv/acme/a", ["E013"]), ("srv/a", [])]
+)
+def test_other_storages_are_compared_by_their_options(declare, path, ids):
+    declare(
+        acme={"STORAGE": "sftp://files.example/srv/acme/"},
+        shop={"STORAGE": f"sftp://files.example/{path}/"},
+        toys={"STORAGE": "sftp://other.example/srv/acme/"},
+    )
+    assert find_ids() == ids
+
+
+def test_values_that_are_no_text_are_left_as_they_are(declare):
+    same = {"ENGINE": "django.db.backends.sqlite3", "NAME": "same", "CONN_MAX_AGE": 60}
+    declare(acme={"DATABASE": same}, shop={"DATABASE": same})
+    assert find_ids() == ["E012"]
+
+
+def test_definition_that_makes_no_sense_is_an_error(declare):
+    declare(acme={"STORAGE": {"BACKEND": S3, "OPTIONS": "media"}})
+    assert find_message("E011").msg == (
+        "MIRRORS['acme']['STORAGE'] cannot be read (ValueError)."
+    )
 
 
 def test_missing_middleware_is_an_error(settings):
@@ -260,10 +452,130 @@ def test_cookie_domain_over_two_mirrors_is_an_error(declare, settings, setting, 
     assert find_ids() == [number]
 
 
+@pytest.mark.parametrize("setting", ["SESSION_COOKIE_DOMAIN", "CSRF_COOKIE_DOMAIN"])
+def test_cookie_domain_over_mirrors_that_share_sessions_is_right(
+    declare, settings, setting
+):
+    declare(
+        a={"HOSTS": ["a.shop.example"]},
+        b={"HOSTS": ["b.shop.example"], "SHARES": {"SESSIONS": "a"}},
+        c={"HOSTS": ["c.shop.example"], "SHARES": {"SESSIONS": "a"}},
+    )
+    setattr(settings, setting, ".shop.example")
+    assert find_ids() == []
+
+
+def test_cookie_domain_over_one_mirror_too_many_is_an_error(declare, settings):
+    declare(
+        a={"HOSTS": ["a.shop.example"]},
+        b={"HOSTS": ["b.shop.example"], "SHARES": {"SESSIONS": "a"}},
+        c={"HOSTS": ["c.shop.example"]},
+    )
+    settings.SESSION_COOKIE_DOMAIN = ".shop.example"
+    assert find_ids() == ["E042"]
+
+
+@pytest.fixture
+def secure_siblings(declare, settings):
+    """Declare two mirrors under one domain, with cookies that are sent securely."""
+    declare(a={"HOSTS": ["a.shop.example"]}, b={"HOSTS": ["b.shop.example"]})
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+
+
+def test_cookies_that_a_sibling_host_can_set_are_warned_of(secure_siblings):
+    of_sessions, of_forms = check_fleet(None)
+    assert of_sessions.id == of_forms.id == "mirrors.W045"
+    assert of_sessions.msg == (
+        "SESSION_COOKIE_NAME is 'sessionid', so mirror 'a' can set the cookie of 'b': "
+        "both are under 'shop.example'."
+    )
+    assert of_forms.hint == (
+        "Write CSRF_COOKIE_NAME = '__Host-csrftoken', which browsers keep to one host."
+    )
+
+
+def test_cookies_of_one_host_only_need_no_warning(secure_siblings, settings):
+    settings.SESSION_COOKIE_NAME = "__Host-sessionid"
+    settings.CSRF_COOKIE_NAME = "__Host-csrftoken"
+    assert find_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SESSION_COOKIE_PATH", "/shop/"), ("SESSION_COOKIE_DOMAIN", "other.example")],
+)
+def test_cookies_that_cannot_have_the_prefix_are_left(
+    secure_siblings, settings, name, value
+):
+    settings.CSRF_USE_SESSIONS = True
+    setattr(settings, name, value)
+    assert find_ids() == []
+
+
+def test_cookies_of_hosts_under_different_domains_need_no_prefix(declare, settings):
+    declare(a={"HOSTS": ["a.example"]}, b={"HOSTS": ["b.example", "localhost"]})
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    assert find_ids() == []
+
+
+def test_cookies_of_siblings_that_share_sessions_need_no_prefix(declare, settings):
+    declare(
+        a={"HOSTS": ["a.shop.example"]},
+        b={"HOSTS": ["b.shop.example"], "SHARES": {"SESSIONS": "a"}},
+    )
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    assert find_ids() == []
+
+
 def test_trusted_wildcard_over_two_mirrors_is_found(declare, settings):
     declare(a={"HOSTS": ["a.shop.example"]}, b={"HOSTS": ["b.shop.example"]})
     settings.CSRF_TRUSTED_ORIGINS = ["https://*.shop.example"]
     assert find_ids() == ["E044"]
+
+
+@pytest.mark.parametrize("origin", ["https://acme.example", "https://*.acme.example"])
+def test_trusted_origin_of_one_mirror_is_a_warning(declare, settings, origin):
+    declare(acme={}, shop={})
+    settings.CSRF_TRUSTED_ORIGINS = ["https://else.example", origin]
+    assert find_message("W005").hint == (
+        "Remove it: a mirror trusts its own hosts without it."
+    )
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://*.else.example", "https://*.cme.example", "https://example"]
+)
+def test_trusted_origin_of_nobody_is_no_problem(declare, settings, origin):
+    declare(acme={}, shop={})
+    settings.CSRF_TRUSTED_ORIGINS = [origin]
+    assert find_ids() == []
+
+
+def test_more_than_two_mirrors_under_a_cookie_domain_are_counted(declare, settings):
+    declare(acme={}, shop={}, toys={})
+    settings.SESSION_COOKIE_DOMAIN = ".Example"
+    assert find_message("E042").msg == (
+        "SESSION_COOKIE_DOMAIN is 'example', so browsers send the cookies of mirror "
+        "'original' to 'acme' and 2 more."
+    )
+
+
+def test_poll_that_is_later_than_promised_is_a_warning(settings):
+    set_options(settings, POLL_SECONDS=5)
+    assert find_message("W003").hint == "Write 1.5 or less."
+
+
+def test_mirror_that_no_link_leads_to_is_a_warning(declare):
+    declare(acme={"HOSTS": ["*.acme.example"]})
+    assert find_message("W002").hint == "Put a name without '*' first in 'HOSTS'."
+
+
+def test_middleware_of_django_hosts_is_a_warning(settings):
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE,
+        "django_hosts.middleware.HostsRequestMiddleware",
+    ]
+    assert find_message("W004").hint == "Remove it: MirrorMiddleware does its work."
 
 
 def test_setting_that_the_project_does_not_define_is_a_warning(declare):
@@ -309,3 +621,196 @@ def test_migrate_never_takes_the_original_for_a_wrong_mirror(run, tmp_path, argu
     assert result.stderr.startswith("CommandError: ")
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "db").exists()
+
+
+RIGHT = (
+    SETTINGS
+    + """
+MIRRORS = {"one": {"HOSTS": ["one.example"], "DATABASE": "sqlite:///one"}}
+MIDDLEWARE = ["django_mirrors.middleware.MirrorMiddleware"]
+MIRRORS_OPTIONS["RECORDS"] = False
+"""
+)
+
+
+def test_settings_without_mirror_databases_are_told(run):
+    settings = RIGHT + "DATABASES = dict(DATABASES)\n"
+    settings = settings.replace("mirror_databases(\n", "dict(\n")
+
+    result = run("check", settings=settings)
+
+    assert (
+        "(mirrors.E023) DATABASES was not made by mirror_databases()" in result.stderr
+    )
+    assert "Traceback" not in result.stderr
+    assert "E099" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--database", "default")])
+def test_variable_that_names_no_mirror_is_told(run, arguments):
+    result = run("check", *arguments, settings=RIGHT, DJANGO_MIRROR="nobody")
+
+    assert result.stderr.startswith("SystemCheckError: ")
+    assert "(mirrors.E008) The variable DJANGO_MIRROR names 'nobody'" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--database", "default")])
+def test_wrong_mirror_beside_that_of_the_variable_is_told(run, arguments):
+    settings = RIGHT + 'MIRRORS["two"] = {"SHARES": {"DATABASE": "three"}}\n'
+
+    result = run("check", *arguments, settings=settings, DJANGO_MIRROR="one")
+
+    assert result.stderr.startswith("SystemCheckError: ")
+    assert "(mirrors.E002) MIRRORS['two'] has no hosts" in result.stderr
+
+
+DJANGO_STATIC = "django.contrib.staticfiles.storage.StaticFilesStorage"
+THEME_STATIC = "django_mirrors.staticfiles.ThemeStaticStorage"
+
+
+@pytest.fixture
+def themes(settings, tmp_path):
+    """A theme `dark` with templates and static files, and a theme `bare` with none."""
+    (tmp_path / "dark/templates").mkdir(parents=True)
+    (tmp_path / "dark/static").mkdir()
+    (tmp_path / "bare").mkdir()
+    set_options(settings, THEMES=tmp_path)
+    settings.TEMPLATES = [
+        {
+            **settings.TEMPLATES[0],
+            "BACKEND": "django_mirrors.templates.MirrorTemplates",
+            "NAME": "django",
+        }
+    ]
+    settings.STATICFILES_FINDERS = ["django_mirrors.staticfiles.ThemeFinder"]
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": THEME_STATIC}}
+    return tmp_path
+
+
+def test_theme_that_is_wired_has_no_problems(declare, themes):
+    declare(acme={"THEME": "dark"}, shop={"THEME": "bare"}, other={})
+    assert find_ids() == []
+
+
+def test_theme_without_a_directory_of_themes_is_an_error(declare):
+    declare(acme={"THEME": "dark"}, other={})
+
+    message = find_message("E051")
+
+    assert message.msg == (
+        "MIRRORS['acme']: mirror 'acme' has a 'THEME', and there is no directory of "
+        "themes."
+    )
+    assert message.hint == "Name it in MIRRORS_OPTIONS['THEMES']."
+
+
+def test_theme_that_does_not_exist_is_an_error(declare, themes):
+    declare(acme={"THEME": "drak"})
+
+    message = find_message("E052")
+
+    assert message.msg == (
+        f"MIRRORS['acme']: the theme 'drak' of mirror 'acme' is not in '{themes}'."
+    )
+    assert message.hint == "Make the directory, or correct 'THEME'."
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "number"),
+    [
+        ("TEMPLATES", [], "E053"),
+        ("TEMPLATES", [{"BACKEND": "no.such.Backend"}], "E053"),
+        ("STATICFILES_FINDERS", [], "E054"),
+        ("STORAGES", {"staticfiles": {"BACKEND": DJANGO_STATIC}}, "E055"),
+    ],
+)
+def test_theme_that_django_does_not_look_into_is_an_error(
+    declare, themes, settings, setting, value, number
+):
+    declare(acme={"THEME": "dark"})
+    default = {"default": settings.STORAGES["default"]}
+    setattr(settings, setting, {**default, **value} if setting == "STORAGES" else value)
+
+    assert find_ids() == [number]
+
+
+def test_engine_that_is_not_found_by_its_old_name_is_warned_of(
+    declare, themes, settings
+):
+    declare(acme={"THEME": "dark"})
+    settings.TEMPLATES = [
+        {key: item for key, item in settings.TEMPLATES[0].items() if key != "NAME"}
+    ]
+
+    message = find_message("W056")
+
+    assert message.msg == (
+        "TEMPLATES: the engine of MirrorTemplates has no 'NAME', so code that asks for "
+        "the engine 'django' does not find it."
+    )
+    assert message.hint == "Write 'NAME': 'django' beside 'BACKEND'."
+
+
+def test_loader_of_themes_may_be_named_without_the_backend(declare, themes, settings):
+    declare(acme={"THEME": "dark"})
+    loader = "django_mirrors.templates.ThemeLoader"
+    settings.TEMPLATES = [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [("django.template.loaders.cached.Loader", [loader])]
+            },
+        }
+    ]
+
+    assert find_ids() == []
+
+
+def test_theme_without_the_app_of_static_files_needs_no_finder(
+    declare, themes, settings
+):
+    declare(acme={"THEME": "dark"})
+    settings.STATICFILES_FINDERS = []
+    settings.INSTALLED_APPS = [
+        name for name in settings.INSTALLED_APPS if "staticfiles" not in name
+    ]
+
+    assert "E054" not in find_ids()
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (
+            {"BACKEND": "no.such.Backend"},
+            "MIRRORS['acme']['MAIL'] cannot be used: No module named 'no'.",
+        ),
+        ("smtp:///", "MIRRORS['acme']['MAIL'] names no server."),
+    ],
+)
+def test_mail_that_cannot_be_used_is_an_error(declare, value, problem):
+    declare(acme={"MAIL": value})
+
+    assert find_message("E011").msg == problem
+
+
+def test_mail_is_checked_without_its_secrets(declare):
+    declare(acme={"MAIL": "smtp://me:${NO_SUCH_WORD}@mail.example/"})
+
+    assert find_ids() == []
+
+
+@pytest.mark.needs_django(6, 1)  # MAILERS
+def test_further_mailers_are_warned_of_when_a_mirror_has_mail(declare, monkeypatch):
+    memory = {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}
+    mirrored = {"BACKEND": "django_mirrors.mail.MirrorMail"}
+    mailers = {"default": memory, "news": memory, "more": mirrored}
+    monkeypatch.setattr(project._wrapped, "MAILERS", mailers)
+    declare(acme={"MAIL": "smtp://mail.example"})
+
+    message = find_message("W029")
+
+    assert message.msg == (
+        "MAILERS['news'] is the same for all mirrors, those with a MAIL too."
+    )
+    assert message.hint == "Send by the default one, or let this one be shared."

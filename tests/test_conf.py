@@ -34,6 +34,7 @@ from django_mirrors.exceptions import InvalidMirror
         ("release", ""),
         ("poll_seconds", 1.0),
         ("max_open_connections", 8),
+        ("max_server_connections", None),
         ("connect_timeout", 2),
         ("retry_after", 120),
         ("media_accel", ""),
@@ -85,6 +86,7 @@ def test_project_without_the_settings_has_the_defaults(settings):
         ("RELEASE", "v1", "v1"),
         ("POLL_SECONDS", 5, 5.0),
         ("MAX_OPEN_CONNECTIONS", 2, 2),
+        ("MAX_SERVER_CONNECTIONS", 50, 50),
         ("CONNECT_TIMEOUT", 5, 5),
         ("RETRY_AFTER", 5, 5),
         ("MEDIA_ACCEL", "X-Sendfile", "X-Sendfile"),
@@ -121,6 +123,7 @@ def test_option_replaces_its_default(settings, name, value, expected):
         ("POLL_SECONDS", float("nan"), "is nan. Write a number of seconds above 0."),
         ("POLL_SECONDS", True, "is True. Write a number of seconds above 0."),
         ("MAX_OPEN_CONNECTIONS", 0, "is 0. Write a whole number above 0."),
+        ("MAX_SERVER_CONNECTIONS", -1, "is -1. Write a whole number above 0."),
         ("CONNECT_TIMEOUT", 1.5, "is 1.5. Write a whole number above 0."),
         ("RETRY_AFTER", "5", "is '5'. Write a whole number above 0."),
         ("MEDIA_ACCEL", "nginx", "is 'nginx'. Use one of: '', X-Accel-Redirect, X-Sendfile."),
@@ -237,3 +240,14 @@ def test_original_without_hosts_has_those_allowed(settings, allowed, debug, host
     settings.DEBUG = debug
 
     assert find_original_hosts() == hosts
+
+
+def test_repr_shows_no_definition(settings):
+    settings.MIRRORS = {"books": {"DATABASE": "postgres://app:hunter2@db/books"}}
+    settings.MIRRORS_OPTIONS = {
+        "DEFAULTS": {"DATABASE": "postgres://app:hunter2@db/{name}"},
+        "ORIGINAL": {"STORAGE": "s3://key:hunter2@bucket/"},
+        "ARCHIVES": "s3://key:hunter2@archives/",
+    }
+
+    assert "hunter2" not in repr(get_conf())

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from inspect import iscoroutinefunction
 from threading import Thread
@@ -19,7 +20,13 @@ from django_mirrors import (
     use_mirror,
     use_original,
 )
-from django_mirrors.context import find_current_mirror, is_crossing
+from django_mirrors.context import (
+    _follow_collection,
+    _note_collection,
+    find_current_mirror,
+    is_crossing,
+    leave_mirror_for_garbage,
+)
 from django_mirrors.exceptions import NoCurrentMirror, UnknownMirror, WrongMirror
 from tests.bookshop.models import Book
 
@@ -482,3 +489,65 @@ def test_block_inside_an_atomic_of_its_mirror_is_left_quietly(fleet):
 
     with use_mirror("books"):
         assert Book.objects.count() == 1
+
+
+def test_a_collection_of_garbage_has_no_mirror():
+    with use_mirror("books"):
+        _follow_collection("start", {})
+        during = find_name()
+        _follow_collection("stop", {})
+        after = find_name()
+
+    assert (during, after) == (None, "books")
+
+
+def test_a_collection_of_garbage_outside_of_every_mirror_changes_nothing():
+    _follow_collection("start", {})
+    during = find_name()
+    _follow_collection("stop", {})
+
+    assert (during, find_name()) == (None, None)
+
+
+@pytest.fixture
+def no_collecting():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_block_that_python_3_11_finds_as_garbage_touches_no_variable(no_collecting):
+    block = use_mirror("books")
+    block.__enter__()
+
+    _note_collection("start", {})
+    block.__exit__(GeneratorExit, GeneratorExit(), None)
+    during = find_name()
+    _note_collection("stop", {})
+    block.__exit__(GeneratorExit, GeneratorExit(), None)
+
+    assert (during, find_name()) == ("books", None)
+
+
+def test_collection_in_one_thread_lets_others_leave_their_blocks(no_collecting):
+    def leave():
+        block = use_mirror("books")
+        block.__enter__()
+        block.__exit__(GeneratorExit, GeneratorExit(), None)
+        return find_name()
+
+    _note_collection("start", {})
+    with ThreadPoolExecutor(1) as executor:
+        left = executor.submit(leave).result()
+    _note_collection("stop", {})
+
+    assert left is None
+
+
+def test_the_garbage_collector_is_followed_once():
+    leave_mirror_for_garbage()
+
+    # Python 3.11 collects at moments when no variable may be set.
+    own = "_follow_collection" if sys.version_info >= (3, 12) else "_note_collection"
+    names = [getattr(item, "__name__", "") for item in gc.callbacks]
+    assert names.count(own) == 1

@@ -9,11 +9,14 @@ from django_mirrors.dsn import (
     build_mail,
     build_storage,
     redact,
+    redact_text,
 )
 from django_mirrors.exceptions import InvalidMirror
 
 FILE_SYSTEM = "django_mirrors.storage.filesystem.MirrorFileSystemStorage"
 REDIS = "django.core.cache.backends.redis.RedisCache"
+# So much of a file that is read is kept in memory, and not the whole.
+SPOOLED = {"max_memory_size": 8 * 1024 * 1024}
 
 
 def build(dsn):
@@ -46,7 +49,7 @@ def build(dsn):
             "s3://Bucket/acme",
             {
                 "BACKEND": "storages.backends.s3.S3Storage",
-                "OPTIONS": {"bucket_name": "Bucket", "location": "acme/"},
+                "OPTIONS": {"bucket_name": "Bucket", "location": "acme/", **SPOOLED},
             },
         ),
         (
@@ -60,6 +63,7 @@ def build(dsn):
                     "secret_key": "s@cret",
                     "endpoint_url": "http://h:1",
                     "querystring_auth": False,
+                    **SPOOLED,
                 },
             },
         ),
@@ -67,7 +71,7 @@ def build(dsn):
             "gs://bucket/a/b/",
             {
                 "BACKEND": "storages.backends.gcloud.GoogleCloudStorage",
-                "OPTIONS": {"bucket_name": "bucket", "location": "a/b/"},
+                "OPTIONS": {"bucket_name": "bucket", "location": "a/b/", **SPOOLED},
             },
         ),
         (
@@ -255,6 +259,12 @@ def test_a_wrong_dsn_of_a_cache_says_what_is_wrong(dsn, message):
     assert message in str(caught.value)
 
 
+def test_how_much_of_a_file_is_kept_in_memory_can_be_chosen():
+    options = build("s3://bucket/?max_memory_size=1024")["OPTIONS"]
+
+    assert options["max_memory_size"] == 1024
+
+
 def test_variables_are_filled_in_everywhere(monkeypatch):
     monkeypatch.setenv("BUCKET_SECRET", "s3cret")
     monkeypatch.setenv("BUCKET", "media")
@@ -264,6 +274,7 @@ def test_variables_are_filled_in_everywhere(monkeypatch):
         "location": "a/",
         "access_key": "key",
         "secret_key": "s3cret",
+        **SPOOLED,
     }
     nested = {"BACKEND": "my.Storage", "OPTIONS": {"deep": {"key": "${BUCKET_SECRET}"}}}
     assert build(nested)["OPTIONS"] == {"deep": {"key": "s3cret"}}
@@ -344,19 +355,78 @@ def test_a_wrong_url_of_a_database_says_what_is_wrong(url, message):
     assert "s3cret" not in str(caught.value)
 
 
-def test_mail_may_be_a_dictionary_or_go_to_a_directory():
-    config = {"BACKEND": "my.Backend", "OPTIONS": {}}
+ROOT = Path("/srv")
 
-    assert build_mail(config, place="MAIL") == config
-    assert build_mail("file:///var/mail", place="MAIL")["OPTIONS"] == {
-        "file_path": "/var/mail"
+
+@pytest.mark.parametrize(
+    ("value", "backend", "options"),
+    [
+        ("console://", "console", {}),
+        ("memory://", "locmem", {}),
+        ("dummy://", "dummy", {}),
+        ("file:///var/my%20mail/", "filebased", {"file_path": "/var/my mail"}),
+    ],
+)
+def test_mail_that_goes_to_no_server_has_a_scheme(value, backend, options):
+    assert build_mail(value, directory=ROOT, place="MAIL") == {
+        "BACKEND": f"django.core.mail.backends.{backend}.EmailBackend",
+        "OPTIONS": options,
     }
-    with pytest.raises(InvalidMirror, match="MAIL has the unknown scheme 'pigeon'"):
-        build_mail("pigeon://coop", place="MAIL")
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        ({"OPTIONS": {"region": "eu"}}, {"region": "eu"}),
+        ({"HOST": "h", "USE_TLS": True}, {"host": "h", "use_tls": True}),
+        ({"HOST": "h", "OPTIONS": {"port": 25}}, {"host": "h", "port": 25}),
+        ({"FILE_PATH": "mail"}, {"file_path": "/srv/mail"}),
+        ({"PASSWORD": "${WORD}"}, {"password": "secret"}),
+    ],
+)
+def test_mail_may_be_a_dictionary(config, options, monkeypatch):
+    monkeypatch.setenv("WORD", "secret")
+
+    built = build_mail({"BACKEND": "a.B", **config}, directory=ROOT, place="MAIL")
+
+    assert built == {"BACKEND": "a.B", "OPTIONS": options}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("pigeon://coop", "MAIL has the unknown scheme 'pigeon'. Use one of: console,"),
+        ("smtp:///", "MAIL names no server. Write 'smtp://user:password@mail.example"),
+        ("smtp://h/?tsl=1", "MAIL has the unknown option 'tsl'. Use one of: ssl_certf"),
+        ("smtps://h/?tls=1", "MAIL has TLS in two ways. Use 'smtps://' or 'USE_SSL'"),
+        ("file://mail/", "MAIL is not an absolute path. Write 'file:///path/to/mail/'"),
+        ("file:///", "MAIL is not an absolute path."),
+    ],
+)
+def test_mail_that_cannot_be_read_says_what_is_wrong(value, problem):
+    with pytest.raises(InvalidMirror) as caught:
+        build_mail(value, directory=ROOT, place="MAIL")
+
+    assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "port"),
+    [
+        ("smtp://h/", 25),
+        ("smtp://h/?tls=1", 587),
+        ("smtps://h/", 465),
+        ("smtps://h:2525/", 2525),
+    ],
+)
+def test_port_of_mail_goes_by_how_it_is_encrypted(dsn, port):
+    assert build_mail(dsn, directory=ROOT, place="MAIL")["OPTIONS"]["port"] == port
 
 
 def test_mail_is_read_from_a_dsn():
-    config = build_mail("smtps://me:p%40w@host", place="MAIL")
+    config = build_mail(
+        "smtps://me:p%40w@host/?timeout=5", directory=ROOT, place="MAIL"
+    )
 
     assert config == {
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
@@ -367,6 +437,7 @@ def test_mail_is_read_from_a_dsn():
             "password": "p@w",
             "use_ssl": True,
             "use_tls": False,
+            "timeout": 5,
         },
     }
 
@@ -383,7 +454,47 @@ def test_mail_is_read_from_a_dsn():
         ({"OPTIONS": {"secret_key": HIDDEN}}, {"OPTIONS": {"secret_key": "s3cret"}}),
         ([f"redis://:{HIDDEN}@host"], ["redis://:s3cret@host"]),
         ({"location": "acme/", "n": 1}, {"location": "acme/", "n": 1}),
+        # What should have been percent-encoded, or was not finished.
+        (f"postgres://{HIDDEN}@db/books", "postgres://app:s3c/ret@db/books"),
+        (f"postgres://{HIDDEN}@db/books", "postgres://app:s3c?ret@db/books"),
+        (f"postgres://{HIDDEN}@db/books", "postgres://app:s3c#ret@db/books"),
+        (f"{HIDDEN}@db/books", "app:s3cret@db/books"),
     ],
 )
 def test_secrets_are_hidden_when_a_definition_is_shown(shown, value):
     assert redact(value) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PASSWORD", "passwd", "passphrase", "client_secret", "refresh_token",
+        "access_key", "SHOP_API", "URL_SIGNATURE", "credentials",
+    ],
+)  # fmt: skip
+def test_value_with_the_name_of_a_secret_is_hidden(name):
+    assert redact({"OPTIONS": {name: "s3cret"}}) == {"OPTIONS": {name: HIDDEN}}
+    assert redact(f"https://host/?{name}=s3cret") == f"https://host/?{name}={HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (f"connect(password={HIDDEN}, port=1)", "connect(password='s3cret', port=1)"),
+        (f"dbname=a password={HIDDEN} port=1", "dbname=a password=s3cret port=1"),
+        (f"{{'API_TOKEN': {HIDDEN}}}", "{'API_TOKEN': 's3cret'}"),
+        (f"{{'secret': {HIDDEN}, 'a': 1}}", "{'secret': b's3c\\'ret', 'a': 1}"),
+        (f"access_key={HIDDEN} account_key: {HIDDEN}", "access_key=a account_key: b"),
+        (f"<Cache 'redis://{HIDDEN}@host'>", "<Cache 'redis://:s3cret@host'>"),
+        (f"netloc='{HIDDEN}@db'", "netloc='app:s3cret@db'"),
+        ("mail to ann@example.com at 10:30", "mail to ann@example.com at 10:30"),
+        ("{'title': 'Emma', 'key': 1}", "{'title': 'Emma', 'key': 1}"),
+    ],
+)
+def test_text_is_shown_without_what_looks_like_a_secret(shown, text):
+    assert redact_text(text) == shown
+
+
+def test_path_of_a_file_is_shown_whole():
+    assert redact("sqlite:////srv/a.sqlite3") == "sqlite:////srv/a.sqlite3"
+    assert redact("file:///srv/media/") == "file:///srv/media/"

@@ -130,6 +130,12 @@ def test_text_that_is_no_host_is_refused(raw):
         parse_host(raw)
 
 
+@pytest.mark.parametrize("raw", [None, 80, ["a.example"]])
+def test_value_that_is_no_text_is_refused(raw):
+    with pytest.raises(InvalidHost, match=r"is not a host\. Write it as a string\."):
+        parse_host(raw)
+
+
 @pytest.mark.parametrize(
     "port",
     ["", "0", "00000", "65536", "99999", "000080", "80:80", "x", "-1", "+1", "٣"],

@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.cache import caches
 from django.db import connections
-from django.http import JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.middleware.csrf import get_token
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 
 from django_mirrors import mirrors
 from django_mirrors.conf import forget_conf
 from django_mirrors.context import find_current_mirror
 from django_mirrors.exceptions import MirrorUnavailable
+from django_mirrors.middleware import MirrorMiddleware
 
 CLOSED: list[Any] = []
 
@@ -449,6 +451,21 @@ def test_service_that_is_down_is_unavailable(ask):
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "120"
     assert b"database of mirror" not in response.content
+
+
+def test_requests_of_one_thread_use_the_same_caches(settings):
+    seen = []
+
+    def keep(request):
+        seen.append((caches["default"], caches["default"]._find_backing()[1].cache))
+        return HttpResponse()
+
+    middleware = MirrorMiddleware(keep)
+    for host in ("books.example", "films.example"):
+        middleware(RequestFactory().get("/", HTTP_HOST=host))
+
+    assert seen[0][0] is seen[1][0]
+    assert seen[0][1] is seen[1][1]
 
 
 def test_stream_has_its_mirror_until_its_end():

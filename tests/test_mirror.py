@@ -2,6 +2,9 @@
 
 # ruff: noqa: E501 - rows of the tables, with whole sentences
 
+import copy
+import pickle
+from dataclasses import asdict
 from uuid import UUID
 
 import pytest
@@ -10,6 +13,7 @@ from django_mirrors.definition import DEFINITION_KEYS
 from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.mirror import (
     Mirror,
+    Schema,
     build_uid,
     check_defaults,
     check_name,
@@ -17,6 +21,7 @@ from django_mirrors.mirror import (
 )
 
 ACME = {"HOSTS": ["acme.example"], "STATE": "active"}
+POSTGRES = "postgres://app@db.example/shop"
 SECRET = "hunter2"  # what no text may show
 
 
@@ -44,9 +49,12 @@ def find_problems(definition, name="acme"):
         ("STORAGES", {"default": "file:///m/", "x": {"BACKEND": "a.B"}}, "storages", {"default": "file:///m/", "x": {"BACKEND": "a.B"}}),
         ("CACHE", "redis://h/1", "cache", "redis://h/1"),
         ("CACHE", {"BACKEND": "a.B"}, "cache", {"BACKEND": "a.B"}),
+        ("MAIL", "smtp://mail.example", "mail", "smtp://mail.example"),
+        ("MAIL", {"BACKEND": "a.B", "HOST": "h"}, "mail", {"BACKEND": "a.B", "HOST": "h"}),
         ("SHARES", {"DATABASE": "films", "SESSIONS": "original"}, "shares", {"DATABASE": "films", "SESSIONS": "original"}),
         ("SETTINGS", {"TIME_ZONE": "Europe/Zurich", "OWN": 1}, "settings", {"TIME_ZONE": "Europe/Zurich", "OWN": 1}),
         ("URLCONF", "project.acme.urls", "urlconf", "project.acme.urls"),
+        ("THEME", "dark-2", "theme", "dark-2"),
         ("LABELS", {"tier": "gold", "k8s.io/part-of": ""}, "labels", {"tier": "gold", "k8s.io/part-of": ""}),
         ("RESOURCES", {"CPU": "500m", "REPLICAS": 2}, "resources", {"CPU": "500m", "REPLICAS": 2}),
         ("BILLING", {"PLAN": "pro"}, "billing", {"PLAN": "pro"}),
@@ -106,11 +114,29 @@ def test_definition_without_hosts_is_refused():
         ({"SHARES": {"DATABASE": "default"}}, "MIRRORS['acme']['SHARES']['DATABASE']: The name 'default' is reserved. Choose another one."),
         ({"SHARES": {"STORAGE": "films"}, "STORAGES": {"x": "file:///"}}, "MIRRORS['acme'] has 'STORAGES' and shares the STORAGE of 'films'. Remove one of the two."),
         ({"SHARES": {"DATABASE": "films"}, "DATABASE": "sqlite://:memory:"}, "MIRRORS['acme'] has 'DATABASE' and shares the DATABASE of 'films'. Remove one of the two."),
+        ({"SHARES": {"DATABASE": "films"}, "DATABASE": POSTGRES, "SCHEMA": "acme"}, (
+            "MIRRORS['acme'] has 'DATABASE' and shares the DATABASE of 'films'. Remove one of the two.",
+            "MIRRORS['acme'] has 'SCHEMA' and shares the DATABASE of 'films'. Remove one of the two.",
+        )),
+        ({"SCHEMA": "acme"}, "MIRRORS['acme'] has 'SCHEMA' and no 'DATABASE'. Add the URL of the database that holds the schema."),
+        ({"SCHEMA": "acme", "DATABASE": "sqlite:///acme"}, "MIRRORS['acme'] has 'SCHEMA', and its 'DATABASE' is not of PostgreSQL. Write 'postgres://...', or remove 'SCHEMA'."),
+        ({"SCHEMA": "acme", "DATABASE": {"ENGINE": "django.db.backends.mysql"}}, "MIRRORS['acme'] has 'SCHEMA', and its 'DATABASE' is not of PostgreSQL. Write 'postgres://...', or remove 'SCHEMA'."),
+        ({"SCHEMA": "public", "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] is 'public', which is not a mirror's own. Choose another name."),
+        ({"SCHEMA": "Pg_acme", "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] is 'Pg_acme', which is not a mirror's own. Choose another name."),
+        ({"SCHEMA": "information_schema", "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] is 'information_schema', which is not a mirror's own. Choose another name."),
+        ({"SCHEMA": "", "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] is '', which is not the name of a schema. Write a text of 1 to 63 bytes."),
+        ({"SCHEMA": "ä" * 32, "DATABASE": POSTGRES}, f"MIRRORS['acme']['SCHEMA'] is '{'ä' * 32}', which is not the name of a schema. Write a text of 1 to 63 bytes."),
+        ({"SCHEMA": "a\0b", "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] is 'a\\x00b', which is not the name of a schema. Write a text of 1 to 63 bytes."),
+        ({"SCHEMA": {}, "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] is None, which is not the name of a schema. Write a text of 1 to 63 bytes."),
+        ({"SCHEMA": {"NAME": "acme", "ROLE": "none"}, "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] has the 'ROLE' 'none', which is not the name of a role. Write a text of 1 to 63 bytes, or leave it out."),
+        ({"SCHEMA": {"NAME": "acme", "USER": "x"}, "DATABASE": POSTGRES}, "MIRRORS['acme']['SCHEMA'] has the unknown key 'USER'. Use one of: NAME, ROLE."),
         ({"SETTINGS": {"debug": True}}, "MIRRORS['acme']['SETTINGS']: 'debug' is not a setting. Use upper case."),
-        ({"SETTINGS": {"DATABASES": {}}}, "MIRRORS['acme']['SETTINGS']: the setting 'DATABASES' cannot vary by mirror. Write 'DATABASE'."),
-        ({"SETTINGS": {"INSTALLED_APPS": []}}, "MIRRORS['acme']['SETTINGS']: the setting 'INSTALLED_APPS' cannot vary by mirror, since Django reads it once for the whole process. Remove it."),
+        ({"SETTINGS": {"DATABASES": {}}}, "MIRRORS['acme']['SETTINGS']: the setting 'DATABASES' cannot vary by mirror, since each mirror has a database of its own. Write 'DATABASE'."),
+        ({"SETTINGS": {"INSTALLED_APPS": []}}, "MIRRORS['acme']['SETTINGS']: the setting 'INSTALLED_APPS' cannot vary by mirror, since all mirrors have the same apps and models. Choose by 'URLCONF', or by a setting of your own."),
         ({"SETTINGS": {5: 1}}, "MIRRORS['acme']['SETTINGS'] has the key 5. Write keys as strings."),
         ({"URLCONF": "a/b"}, "MIRRORS['acme']['URLCONF'] is 'a/b', which is not a dotted path. Write 'project.urls'."),
+        ({"THEME": "dark/../light"}, "MIRRORS['acme']['THEME'] is 'dark/../light', which is not the name of a theme. Use 1 to 64 lower-case letters, digits, '_' and '-', beginning with a letter or a digit."),
+        ({"THEME": 5}, "MIRRORS['acme']['THEME'] is 5, which is not the name of a theme. Use 1 to 64 lower-case letters, digits, '_' and '-', beginning with a letter or a digit."),
         ({"LABELS": {"tier": 1}}, "MIRRORS['acme']['LABELS']['tier'] is not a text. Write a string."),
         ({"LABELS": {"1": "a"}}, "MIRRORS['acme']['LABELS']: '1' is not a label's key. Begin with a letter, then letters, digits and '_./-', at most 63."),
         ({"RESOURCES": []}, "MIRRORS['acme']['RESOURCES'] is not a dictionary. Write {'KEY': value}."),
@@ -120,20 +146,43 @@ def test_definition_without_hosts_is_refused():
         ({"REDIRECT_ALIASES": 1}, "MIRRORS['acme']['REDIRECT_ALIASES'] is neither True nor False. Write one of them."),
         ({"TRUSTED_ORIGINS": "https://a.example"}, "MIRRORS['acme']['TRUSTED_ORIGINS'] is not a list. Write ['https://app.example']."),
         ({"TRUSTED_ORIGINS": ["a.example"]}, "MIRRORS['acme']['TRUSTED_ORIGINS']: 'a.example' is not an origin. Write 'https://app.example'."),
+        ({"TRUSTED_ORIGINS": [5]}, "MIRRORS['acme']['TRUSTED_ORIGINS']: 5 is not an origin. Write 'https://app.example'."),
         ({"TRUSTED_ORIGINS": ["https://a.example/"]}, "MIRRORS['acme']['TRUSTED_ORIGINS']: 'https://a.example/' is not an origin. Write 'https://app.example'."),
     ],
 )  # fmt: skip
 def test_wrong_value_is_told_with_its_place_and_remedy(definition, problem):
-    assert find_problems(definition) == (problem,)
+    problems = problem if isinstance(problem, tuple) else (problem,)
+    assert find_problems(definition) == problems
 
 
-@pytest.mark.parametrize("key", ["SCHEMA", "REPLICA", "MAIL"])
-def test_key_of_a_later_release_is_refused(key):
-    problems = find_problems({key: "scheme://x"})
+@pytest.mark.parametrize(
+    "database",
+    [POSTGRES, "${SCHEME}://db/shop", "file:/run/url", {"ENGINE": "django.contrib.gis.db.backends.postgis"}],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "schema"),
+    [
+        ("acme", Schema(name="acme")),
+        ({"NAME": "Ä b"}, Schema(name="Ä b")),
+        ({"NAME": "x" * 63, "ROLE": "app"}, Schema(name="x" * 63, role="app")),
+    ],
+)
+def test_schema_is_a_name_and_perhaps_a_role(database, given, schema):
+    definition = {"HOSTS": ["acme.example"], "DATABASE": database, "SCHEMA": given}
 
-    assert problems == (
-        f"MIRRORS['acme']['{key}'] is not supported by this release. Remove it.",
-    )
+    assert Mirror.from_mapping("acme", definition).schema == schema
+
+
+def test_schema_of_the_defaults_goes_with_their_database():
+    defaults = {"DATABASE": POSTGRES, "SCHEMA": "{name}"}
+    uid = build_uid("acme")
+
+    assert fill_defaults("acme", {}, defaults, uid=uid) == {
+        "DATABASE": POSTGRES,
+        "SCHEMA": "acme",
+    }
+    for own in ({"DATABASE": "sqlite:///own"}, {"SHARES": {"DATABASE": "films"}}):
+        assert fill_defaults("acme", own, defaults, uid=uid) == own
 
 
 @pytest.mark.parametrize(
@@ -285,6 +334,13 @@ def test_no_text_of_a_mirror_shows_a_secret():
     assert not any(SECRET in text for text in texts)
 
 
+@pytest.mark.parametrize("write", [pickle.dumps, copy.deepcopy, asdict, vars])
+def test_mirror_does_not_go_into_pickles(write):
+    # What is put into a queue or a cache would keep its secrets there.
+    with pytest.raises(TypeError):
+        write(build(DATABASE=f"postgres://u:{SECRET}@h/d"))
+
+
 @pytest.mark.parametrize(
     "definition",
     [
@@ -312,6 +368,15 @@ def test_mirror_cannot_be_changed():
         mirror.shares["CACHE"] = "acme"
 
 
+def test_mirrors_are_members_of_sets_though_their_definitions_hold_dictionaries():
+    gold = build(LABELS={"tier": "gold"}, SETTINGS={"SHOP_COLOURS": ["red"]})
+    same = build(LABELS={"tier": "gold"}, SETTINGS={"SHOP_COLOURS": ["red"]})
+    other = build(LABELS={"tier": "silver"})
+
+    assert {gold, same} == {gold}
+    assert {gold, other} == {other, gold} != {gold}
+
+
 def test_definition_that_changes_later_does_not_change_the_mirror():
     labels = {"tier": "gold"}
     mirror = build(LABELS=labels)
@@ -323,3 +388,7 @@ def test_definition_that_changes_later_does_not_change_the_mirror():
 
 def test_uid_follows_from_the_name():
     assert build_uid("acme") == build().uid != build_uid("films")
+
+
+def test_schema_shows_as_its_name():
+    assert str(Schema(name="acme", role="app")) == "acme"

@@ -111,6 +111,8 @@ def test_no_mirror_accepts_what_the_original_signed(fleet, kind):
 
     with use_mirror("books"), pytest.raises(signing.BadSignature):
         read(signed)
+    with no_mirror(), pytest.raises((signing.BadSignature, NoCurrentMirror)):
+        read(signed)
 
 
 def test_key_of_the_original_is_the_projects_own(settings, db):

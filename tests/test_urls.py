@@ -61,6 +61,29 @@ def test_address_of_the_original():
     assert build_url("original") == "https://original.example/"
 
 
+def test_address_of_an_original_that_names_no_host_is_the_first_allowed(settings):
+    settings.MIRRORS_OPTIONS = {"RECORDS": False, "SNAPSHOT": None}
+    settings.ALLOWED_HOSTS = [".shop.example", "other.example"]
+
+    assert build_url("original") == "https://shop.example/"
+
+
+def test_original_that_nobody_can_ask_has_no_address(settings):
+    settings.MIRRORS_OPTIONS = {"RECORDS": False, "SNAPSHOT": None}
+    settings.ALLOWED_HOSTS = ["*"]
+
+    with pytest.raises(InvalidMirror, match="'original' has no host that a link can"):
+        build_url("original")
+
+
+def test_port_of_the_options_goes_before_that_of_the_request(settings):
+    set_option(settings, PORT=8443)
+
+    url = build_url("films", request=build_request("testserver:8000"))
+
+    assert url == "http://films.example:8443/"
+
+
 def test_address_is_of_the_current_mirror_if_none_is_named():
     with use_mirror("books"):
         with use_mirror("films"):

@@ -15,6 +15,7 @@ from django_mirrors.checks.hosts import check_hosts
 from django_mirrors.checks.models import check_models
 from django_mirrors.checks.names import check_names
 from django_mirrors.checks.services import check_services
+from django_mirrors.checks.themes import check_themes
 from django_mirrors.checks.wiring import check_wiring
 
 __all__ = ["check_fleet"]
@@ -26,6 +27,7 @@ _TOPICS: tuple[Callable[[Findings], list[CheckMessage]], ...] = (
     check_wiring,
     check_models,
     check_hosts,
+    check_themes,
 )
 
 

@@ -6,6 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from django.db import connections
+from django.utils.connection import ConnectionDoesNotExist
 
 from django_mirrors.conf import Conf, build_conf
 from django_mirrors.exceptions import InvalidMirror
@@ -132,7 +133,7 @@ def _read_records(conf: Conf, *, read_all: bool) -> tuple[Record, ...] | None:
         if len(first) > _MOST_RECORDS and not read_all:
             return None
         return tuple(chain(first, records))
-    except (RecordsUnavailable, InvalidMirror):
+    except (RecordsUnavailable, InvalidMirror, ConnectionDoesNotExist):
         return None
 
 

@@ -8,13 +8,23 @@ from django.core.checks import CheckMessage, Error
 from django_mirrors.checks.findings import Findings
 from django_mirrors.checks.messages import build_errors, build_warnings
 from django_mirrors.conf import find_setting
-from django_mirrors.mirror import Mirror
+from django_mirrors.mirror import SESSIONS, Mirror
 from django_mirrors.registry.snapshot import describe_place
 
 __all__ = ["check_hosts"]
 
 # The look for changes and what follows from one take part of the two seconds.
 _LONGEST_POLL = 1.5
+# Browsers take a cookie of this prefix from the host itself only, over HTTPS.
+_HOST_ONLY = "__Host-"
+_SECURE_COOKIES = {
+    "SESSION_COOKIE_NAME": "SESSION_COOKIE_SECURE",
+    "CSRF_COOKIE_NAME": "CSRF_COOKIE_SECURE",
+}
+_HOST_ONLY_NAMES = {
+    "SESSION_COOKIE_NAME": f"{_HOST_ONLY}sessionid",
+    "CSRF_COOKIE_NAME": f"{_HOST_ONLY}csrftoken",
+}
 _HOSTS_MIDDLEWARE = "django_hosts.middleware."
 
 
@@ -24,6 +34,7 @@ def check_hosts(findings: Findings) -> list[CheckMessage]:
         *_check_forwarded(findings),
         *build_errors(_find_cookies(findings, "SESSION_COOKIE_DOMAIN"), 42),
         *build_errors(_find_cookies(findings, "CSRF_COOKIE_DOMAIN"), 43),
+        *build_warnings(_find_without_prefix(findings), 45),
         *_check_origins(findings),
         *build_warnings(_find_without_link(findings), 2),
         *build_warnings(_find_slow_poll(findings), 3),
@@ -48,7 +59,7 @@ def _check_forwarded(findings: Findings) -> list[CheckMessage]:
 def _find_cookies(findings: Findings, setting: str) -> list[str]:
     domain = str(find_setting(setting) or "").lower().lstrip(".")
     covered = _find_covered(findings.all, domain, is_wild=True) if domain else []
-    if len(covered) < 2:
+    if len(_find_owners(covered)) < 2:
         return []
     problem = (
         f"{setting} is '{domain}', so browsers send the cookies of mirror "
@@ -56,6 +67,54 @@ def _find_cookies(findings: Findings, setting: str) -> list[str]:
         "each host then has cookies of its own."
     )
     return [problem]
+
+
+def _find_owners(mirrors: Iterable[Mirror]) -> set[str]:
+    """Return the names of those whose sessions the mirrors use."""
+    return {mirror.find_owner(SESSIONS) for mirror in mirrors}
+
+
+def _find_without_prefix(findings: Findings) -> list[str]:
+    names = [
+        setting
+        for setting, secure in _SECURE_COOKIES.items()
+        if find_setting(secure) and _could_be_host_only(setting)
+    ]
+    siblings = _find_siblings(findings.all) if names else ()
+    if not siblings:
+        return []
+    first, second, domain = siblings
+    return [
+        f"{setting} is '{find_setting(setting)}', so mirror '{first}' can set the "
+        f"cookie of '{second}': both are under '{domain}'. Write {setting} = "
+        f"'{_HOST_ONLY_NAMES[setting]}', which browsers keep to one host."
+        for setting in names
+    ]
+
+
+def _could_be_host_only(setting: str) -> bool:
+    """Whether the cookie could have the prefix and has not."""
+    if setting == "CSRF_COOKIE_NAME" and find_setting("CSRF_USE_SESSIONS"):
+        return False
+    kind = setting.removesuffix("NAME")
+    return not (
+        str(find_setting(setting)).startswith(_HOST_ONLY)
+        or find_setting(f"{kind}DOMAIN")
+        or find_setting(f"{kind}PATH") != "/"
+    )
+
+
+def _find_siblings(mirrors: Iterable[Mirror]) -> tuple[Mirror, Mirror, str] | None:
+    """Return two mirrors of two owners of sessions under one domain, and that."""
+    known: dict[str, Mirror] = {}
+    for mirror in mirrors:
+        for host in mirror.hosts:
+            domain = ".".join(host.split(".")[-2:])
+            # Browsers take no cookie for a domain of one label.
+            other = known.setdefault(domain, mirror) if "." in domain else mirror
+            if other.find_owner(SESSIONS) != mirror.find_owner(SESSIONS):
+                return other, mirror, domain
+    return None
 
 
 def _check_origins(findings: Findings) -> list[CheckMessage]:

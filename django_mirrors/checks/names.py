@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from django.core.checks import CheckMessage
 from django.utils.module_loading import import_string
 
-from django_mirrors import _compat
+from django_mirrors import _compat, _compat_settings
 from django_mirrors.checks.findings import Findings
 from django_mirrors.checks.messages import build_errors, build_warnings
 from django_mirrors.exceptions import InvalidMirror
@@ -86,10 +86,10 @@ def _find_hook_problems(findings: Findings) -> list[str]:
 
 def _find_unknown_settings(findings: Findings) -> list[str]:
     problems = []
-    known = _compat.list_settings()
+    known = _compat_settings.list_settings()
     for mirror in findings.all:
         for name in mirror.settings:
-            if name in _compat.VARYING_SETTINGS or name in known:
+            if name in _compat_settings.VARYING_SETTINGS or name in known:
                 continue
             close = get_close_matches(name, known, n=1)
             hint = f"Did you mean '{close[0]}'?" if close else _UNKNOWN_SETTING

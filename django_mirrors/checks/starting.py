@@ -13,8 +13,9 @@ from django_mirrors.sources import build_declared_sources
 
 __all__ = ["begin_command"]
 
+_CHECKING = "check"
 # They need no mirror, and the first shows everything that is wrong.
-_HARMLESS = frozenset({"check", "help", "version", "--help", "-h", "--version", ""})
+_HARMLESS = frozenset({_CHECKING, "help", "version", "--help", "-h", "--version", ""})
 _RELOADING = "runserver"  # Django shows the error and waits for a better file
 _OWN_PREFIX = "mirror_"  # they begin in the original, with the checks
 
@@ -30,7 +31,7 @@ def begin_command(arguments: Sequence[str]) -> None:
         if not command.startswith(_OWN_PREFIX):
             _read_configuration()
         choose_command_mirror(arguments)
-        if command not in _HARMLESS:
+        if command == _CHECKING or command not in _HARMLESS:
             _find_pinned()
     except (InvalidMirror, UnknownMirror) as error:
         if command == _RELOADING:

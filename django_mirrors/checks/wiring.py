@@ -8,17 +8,19 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Djan
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
+from django_mirrors import _compat_mail
 from django_mirrors.cache import MirrorCache
 from django_mirrors.checks.findings import Findings
 from django_mirrors.checks.messages import build_errors, build_warnings
 from django_mirrors.conf import find_setting
 from django_mirrors.db.router import MirrorRouter
 from django_mirrors.db.settings import MirrorDatabases
+from django_mirrors.mail import MirrorMail
 from django_mirrors.middleware import MirrorMiddleware
 from django_mirrors.registry.snapshot import describe_place
 from django_mirrors.storage import MirrorStorage
 
-__all__ = ["check_wiring"]
+__all__ = ["check_wiring", "is_subclass"]
 
 _MIDDLEWARE = "django_mirrors.middleware.MirrorMiddleware"
 
@@ -33,6 +35,7 @@ def check_wiring(findings: Findings) -> list[CheckMessage]:
         *_check_backend("CACHES", MirrorCache, 26),
         *build_errors(_find_aliases(findings), 27),
         *build_warnings(_find_shared_caches(), 28),
+        *build_warnings(_find_shared_mailers(findings), 29),
     ]
 
 
@@ -40,7 +43,7 @@ def _check_middleware() -> list[CheckMessage]:
     places = [
         number
         for number, path in enumerate(find_setting("MIDDLEWARE", ()))
-        if _is_subclass(path, MirrorMiddleware)
+        if is_subclass(path, MirrorMiddleware)
     ]
     if not places:
         return [
@@ -89,7 +92,7 @@ def _check_router() -> list[CheckMessage]:
 
 def _check_backend(setting: str, backend: type[Any], number: int) -> list[CheckMessage]:
     path = find_setting(setting, {}).get("default", {}).get("BACKEND", "")
-    if _is_subclass(path, backend):
+    if is_subclass(path, backend):
         return []
     # A warning: a project that keeps nothing there has nothing to mix up.
     public = backend.__module__.rpartition(".")[0]
@@ -109,11 +112,25 @@ def _find_shared_caches() -> list[str]:
         "nothing of a mirror is kept there."
         for alias, config in find_setting("CACHES", {}).items()
         if alias != DEFAULT_CACHE_ALIAS
-        and not _is_subclass(config.get("BACKEND", ""), MirrorCache)
+        and not is_subclass(config.get("BACKEND", ""), MirrorCache)
     ]
 
 
-def _is_subclass(path: str, wanted: type[Any]) -> bool:
+def _find_shared_mailers(findings: Findings) -> list[str]:
+    mailers = _compat_mail.find_mailers() or {}
+    if all(mirror.mail is None for mirror in findings.all):
+        return []
+    return [
+        f"MAILERS['{alias}'] is the same for all mirrors, those with a MAIL too. Send "
+        "by the default one, or let this one be shared."
+        for alias, config in mailers.items()
+        if alias != _compat_mail.DEFAULT_MAILER
+        and not is_subclass(config.get("BACKEND", ""), MirrorMail)
+    ]
+
+
+def is_subclass(path: str, wanted: type[Any]) -> bool:
+    """Whether a dotted path names `wanted` or a class made of it."""
     try:
         found = import_string(path)
     except Exception:  # noqa: BLE001 - a module may raise anything

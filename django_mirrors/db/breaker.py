@@ -1,6 +1,6 @@
 """Do not wait again and again for a database server that does not answer."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from time import monotonic
@@ -13,6 +13,7 @@ __all__ = ["Breaker", "breaker"]
 # A server that refuses at once costs nobody anything, a silent one costs a worker.
 _SLOW_SECONDS = 1.5
 _LONGEST_SECONDS = 8.0
+_ASK_SECONDS = 1.0  # between two looks whether a server that owes an answer is there
 _SERVER = ("ENGINE", "HOST", "PORT", "NAME", "USER")
 
 
@@ -30,6 +31,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self._holds: dict[Hashable, _Hold] = {}
+        self._failed: dict[Hashable, float] = {}  # when a database was silent last
+        self._asked: dict[Hashable, float] = {}
         self._lock = Lock()
 
     @contextmanager
@@ -37,25 +40,69 @@ class Breaker:
         """Watch an attempt to connect. Raises `MirrorUnavailable` if it must wait.
 
         A pool is not watched: that it is exhausted does not mean its server is down.
+        Ours watches what it does with the server itself.
         """
-        if "pool" in config["OPTIONS"]:
+        if "pool" in config["OPTIONS"] or "SCHEMA" in config:
             yield
             return
-        key = tuple(config.get(name) for name in _SERVER)
+        with self.watched_server(config, mirror=mirror):
+            yield
+
+    @contextmanager
+    def watched_server(
+        self,
+        config: Mapping[str, Any],
+        *,
+        mirror: str,
+        ignoring: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> Iterator[None]:
+        """See watched(). Errors to ignore do not tell that the server is down."""
+        key = _build_key(config)
         if key in self._holds:
             self._take_turn(key, mirror)
         began = monotonic()
         try:
             yield
+        except ignoring:
+            raise
         except BaseException:
             if monotonic() - began >= _SLOW_SECONDS:
                 self._hold(key)
             raise
         self._holds.pop(key, None)
 
+    def has_failed(self, config: Mapping[str, Any], *, since: float) -> bool:
+        """Whether the database was silent after that moment."""
+        return bool(self._failed) and self._failed.get(_build_key(config), 0) >= since
+
+    def is_silent(
+        self, config: Mapping[str, Any], *, since: float, ask: Callable[[], bool]
+    ) -> bool:
+        """Whether a database that owes an answer since then does not answer at all.
+
+        One thread at a time finds out: `ask` connects, and returns whether it could.
+        """
+        if self.has_failed(config, since=since):
+            return True
+        key = _build_key(config)
+        with self._lock:
+            began = monotonic()
+            if began - self._asked.get(key, 0) < _ASK_SECONDS:
+                return False
+            self._asked[key] = began + _LONGEST_SECONDS
+        try:
+            is_answered = ask()
+        finally:
+            self._asked[key] = monotonic()
+        if not is_answered and monotonic() - began >= _SLOW_SECONDS:
+            self._hold(key)
+        return self.has_failed(config, since=since)
+
     def forget(self) -> None:
         """Let every database be tried at once."""
         self._holds.clear()
+        self._failed.clear()
+        self._asked.clear()
 
     def _take_turn(self, key: Hashable, mirror: str) -> None:
         with self._lock:
@@ -77,7 +124,12 @@ class Breaker:
             hold = self._holds.get(key)
             failures = 1 if hold is None else hold.failures + 1
             seconds = min(2.0 ** (failures - 1), _LONGEST_SECONDS)
+            self._failed[key] = monotonic()
             self._holds[key] = _Hold(failures, monotonic() + seconds)
+
+
+def _build_key(config: Mapping[str, Any]) -> Hashable:
+    return tuple(config.get(name) for name in _SERVER)
 
 
 breaker = Breaker()

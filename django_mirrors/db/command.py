@@ -1,6 +1,7 @@
 """Which mirror a management command acts on."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -26,16 +27,20 @@ def choose_command_mirror(arguments: Sequence[str]) -> None:
     if command.startswith(_OWN_PREFIX):
         use_command_mirror(ORIGINAL_NAME)
         return
-    chosen = _find_option(arguments)
-    databases = connections.settings
-    is_own = chosen in {None, DEFAULT_DB_ALIAS} or databases.is_static(chosen)  # type: ignore[attr-defined]
-    if chosen is None or is_own or chosen not in mirrors:
-        use_command_mirror(get_conf().pinned or ORIGINAL_NAME)
-        return
-    use_command_mirror(chosen)
-    if isinstance(databases, MirrorDatabases):
+    chosen, databases = _find_option(arguments), connections.settings
+    # Plain databases, of which the checks tell, have no aliases of mirrors.
+    if isinstance(databases, MirrorDatabases) and _is_of_mirror(chosen, databases):
+        use_command_mirror(chosen)
         # The parser accepts only aliases it sees when it iterates over all.
         databases.pin(chosen)
+        return
+    use_command_mirror(get_conf().pinned or ORIGINAL_NAME)
+
+
+def _is_of_mirror(alias: str | None, databases: MirrorDatabases) -> TypeGuard[str]:
+    if alias is None or alias == DEFAULT_DB_ALIAS or databases.is_static(alias):
+        return False
+    return alias in mirrors
 
 
 def _find_option(arguments: Sequence[str]) -> str | None:

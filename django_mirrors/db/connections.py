@@ -1,22 +1,36 @@
 """`django.db.connections` of a project with mirrors."""
 
+import logging
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import ConnectionHandler, load_backend
+from django.utils.module_loading import import_string
 
 from django_mirrors.conf import get_conf
 from django_mirrors.context import find_current_mirror, is_entered
-from django_mirrors.db.guard import Guarded, build_guarded
-from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.db.guard import Guarded
+from django_mirrors.db.reaching import build_guarded
+from django_mirrors.exceptions import InvalidMirror, MirrorUnavailable
 from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.registry import mirrors
 
 __all__ = ["MirrorConnectionHandler", "find_current_alias"]
 
+logger = logging.getLogger("django_mirrors.db")
+
+# By alias: the config of a replica that failed, and until when it is not tried again.
+_held: dict[str, tuple[dict[str, Any], float]] = {}
+_HOLD_SECONDS = 5.0
+
 # In the thread's store of connections beside the aliases, none of which begins so.
 _OPEN = "-open"
+_REPLICA = "-replica-"  # followed by the alias of the database
+# Need PostgreSQL's driver, which other projects have not.
+_WATCHED_ENGINE = "django_mirrors.db.silence.build_watched_engine"
+_SCHEMA_ENGINE = "django_mirrors.db.schemas.build_schema_engine"
 
 
 def find_current_alias() -> str:
@@ -87,14 +101,21 @@ class MirrorConnectionHandler(ConnectionHandler):
 
     def create_connection(self, alias: str) -> Any:
         """Return a new, guarded connection object; nothing is connected to yet."""
-        config = self.settings[alias]
-        backend = load_backend(config["ENGINE"])
-        return build_guarded(backend.DatabaseWrapper)(config, alias)
+        return self._build(self.settings[alias], alias)
+
+    def _build(self, config: dict[str, Any], alias: str) -> Any:
+        engine = load_backend(config["ENGINE"]).DatabaseWrapper
+        if engine.vendor == "postgresql":
+            engine = import_string(_WATCHED_ENGINE)(engine)
+        if "SCHEMA" in config:
+            engine = import_string(_SCHEMA_ENGINE)(engine)
+        return build_guarded(engine)(config, alias)
 
     def _make(self, alias: str) -> Any:
+        alias = str(alias)  # the owner's connection serves those that share it
         if alias not in self.settings:
             raise self.exception_class(f"The connection '{alias}' doesn't exist.")
-        if alias != ORIGINAL_NAME and not self.settings.is_static(alias):
+        if alias != ORIGINAL_NAME and not self._is_fixed(alias):
             # A mirror that shares a database has the connection of the owner.
             owner = mirrors[alias].alias
             if owner != alias:
@@ -106,6 +127,38 @@ class MirrorConnectionHandler(ConnectionHandler):
         # If the definition changed meanwhile, the next use finds out.
         connection.generation = generation
         return connection
+
+    def find_replica(self, alias: str) -> Any:
+        """Return the connection to the replica of a mirror's database, or None.
+
+        None also if it does not answer, or is not marked as this mirror's.
+        """
+        config = self.settings.find_replica(alias)
+        if config is None or self._is_held(alias, config):
+            return None
+        key = f"{_REPLICA}{alias}"
+        connection = getattr(self._connections, key, None)
+        if connection is None or connection.settings_dict is not config:
+            if connection is not None and not _is_in_use(connection):
+                connection.close()
+            self._evict()
+            connection = self._build(config, alias)
+            connection.is_replica = True
+            self[key] = connection
+        try:
+            connection.ensure_connection()
+        except MirrorUnavailable as error:
+            logger.warning("Mirror '%s' reads from its database: %s", alias, error)
+            _held[alias] = config, monotonic() + _HOLD_SECONDS
+            return None
+        return connection
+
+    def _is_held(self, alias: str, config: dict[str, Any]) -> bool:
+        held, until = _held.get(alias, (None, 0.0))
+        return held is config and monotonic() < until
+
+    def _is_fixed(self, alias: str) -> bool:
+        return bool(self.settings.is_static(alias) or self.settings.is_lent(alias))
 
     def _renew(self, alias: str, connection: Any) -> Any:
         if self.settings.get_current(alias) is connection.settings_dict:

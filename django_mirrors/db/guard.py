@@ -2,32 +2,32 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from itertools import count
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
-from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    connections,
+)
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.utils import CursorWrapper
 
 from django_mirrors.context import (
     Frame,
-    bind_mirror,
     find_current_mirror,
     find_frame,
     is_crossing,
 )
-from django_mirrors.db.breaker import breaker
+from django_mirrors.db.callbacks import BoundCallback
+from django_mirrors.db.cursors import build_guarded_cursor
 from django_mirrors.exceptions import (
-    MirrorUnavailable,
     NoCurrentMirror,
     WrongMirror,
 )
 from django_mirrors.mirror import ORIGINAL_NAME
 
-__all__ = ["Guarded", "build_guarded", "check_alias"]
+__all__ = ["Guarded", "check_alias"]
 
 _clock = count()
 
@@ -62,7 +62,9 @@ class Guarded:
     settings_dict: dict[str, Any]
     generation = -1
     used = 0
+    is_replica = False
     _is_free = False  # whether SQL runs whatever mirror is current
+    _pools: dict[str, Any] | None = None
     _allowed: Frame | None = None  # where it was last checked, and passed
 
     def __init__(
@@ -73,13 +75,17 @@ class Guarded:
         # The project's own databases, and Django's own work on a server: creating and
         # dropping them.
         self.is_static = alias == NO_DB_ALIAS or connections.settings.is_static(alias)  # type: ignore[attr-defined]
+        # What is read in chunks; of a connection that others have later, all cursors.
         self._readers: WeakSet[Any] = WeakSet()
+        self._keeps_cursors = "SCHEMA" in settings_dict
         self._kinds: dict[str, type[Any]] = {}
 
     def copy(self, alias: str | None = None) -> Any:
         """Return another connection to the same database, guarded alike."""
         copied = super().copy(alias)  # type: ignore[misc]
         copied.owner, copied.is_static = self.owner, self.is_static
+        copied.is_replica = self.is_replica
+        copied._pools = self._pools  # noqa: SLF001 - of its own class
         return copied
 
     def check_mirror(self) -> None:
@@ -108,41 +114,6 @@ class Guarded:
             or (wrapper.connection is not None and not wrapper.autocommit)
             or any(not reader.is_closed for reader in self._readers)
         )
-
-    def ensure_connection(self) -> None:
-        """Connect if need be. Raises `MirrorUnavailable` if nothing answers."""
-        wrapper: Any = self
-        if wrapper.connection is not None:
-            return
-        try:
-            super().ensure_connection()  # type: ignore[misc]
-        except MirrorUnavailable:
-            raise
-        except OperationalError as error:
-            if self.is_static:
-                raise
-            databases: Any = connections.settings
-            if not databases.read_again(self.owner):
-                raise self._build_unavailable(error) from error
-            self._connect_again()
-
-    def _connect_again(self) -> None:
-        try:
-            super().ensure_connection()  # type: ignore[misc]
-        except OperationalError as error:
-            raise self._build_unavailable(error) from error
-
-    def connect(self) -> None:
-        """Connect to a database that is there, is the current mirror's, and answers."""
-        # The records of the fleet are read whatever mirror is current, or none.
-        if self.owner != ORIGINAL_NAME:
-            self.check_mirror()
-        if self.is_static:
-            super().connect()  # type: ignore[misc]
-            return
-        self._check_file()
-        with self.freed(), breaker.watched(self.settings_dict, mirror=self.owner):
-            super().connect()  # type: ignore[misc]
 
     def set_autocommit(self, autocommit: bool, **options: Any) -> None:  # noqa: FBT001 - Django's
         """Set autocommit; beginning a transaction counts as use."""
@@ -182,7 +153,10 @@ class Guarded:
         # Before the connection is made: another mirror's server is not to be asked.
         self.check_mirror()
         self.used = next(_clock)
-        return super()._cursor(name)  # type: ignore[misc]
+        cursor = super()._cursor(name)  # type: ignore[misc]
+        if self._keeps_cursors:
+            self._readers.add(cursor)
+        return cursor
 
     def chunked_cursor(self) -> Any:
         """Return a cursor that is read in chunks, and keeps the connection in use."""
@@ -217,126 +191,3 @@ class Guarded:
 
     def _is_original_in_mirror(self) -> bool:
         return self.owner == ORIGINAL_NAME and find_current_mirror() is not None
-
-    def _check_file(self) -> None:
-        # SQLite makes a file that is not there: an empty database that looks lost.
-        if self.vendor != "sqlite" or self.owner == ORIGINAL_NAME:
-            return
-        name = str(self.settings_dict["NAME"])
-        if ":memory:" in name or name.startswith("file:") or Path(name).exists():
-            return
-        raise MirrorUnavailable(
-            f"The database of mirror '{self.owner}' does not exist: there is no file "
-            f"'{name}'. Make it with 'manage.py mirror_add {self.owner}', or restore "
-            "it."
-        )
-
-    def _build_unavailable(self, error: OperationalError) -> MirrorUnavailable:
-        # The driver's text may hold the connection's parameters: only its type shows.
-        kind = type(error.__cause__ or error).__name__
-        return MirrorUnavailable(
-            f"The database of mirror '{self.owner}' cannot be reached ({kind}). Check "
-            "that its server runs, and its address and credentials with "
-            f"'manage.py mirror_check {self.owner}'."
-        )
-
-
-class GuardedCursor:
-    """A cursor that works while its connection's mirror is current."""
-
-    db: Any
-    cursor: Any
-    is_free = False
-    is_closed = False
-
-    def execute(self, sql: Any, params: Any = None) -> Any:
-        """Execute one statement."""
-        self._check()
-        return super().execute(sql, params)  # type: ignore[misc]
-
-    def executemany(self, sql: Any, param_list: Any) -> Any:
-        """Execute a statement for each of the parameters."""
-        self._check()
-        return super().executemany(sql, param_list)  # type: ignore[misc]
-
-    def callproc(self, procname: Any, params: Any = None, kparams: Any = None) -> Any:
-        """Call a stored procedure."""
-        self._check()
-        return super().callproc(procname, params, kparams)  # type: ignore[misc]
-
-    def fetchone(self) -> Any:
-        """Return the next row, or None."""
-        self._check()
-        with self.db.wrap_database_errors:
-            return self.cursor.fetchone()
-
-    def fetchmany(self, *size: Any, **named: Any) -> Any:
-        """Return the next rows."""
-        self._check()
-        with self.db.wrap_database_errors:
-            return self.cursor.fetchmany(*size, **named)
-
-    def fetchall(self) -> Any:
-        """Return all rows that are left."""
-        self._check()
-        with self.db.wrap_database_errors:
-            return self.cursor.fetchall()
-
-    def close(self) -> None:
-        """Close the cursor, which any mirror may."""
-        self.is_closed = True
-        self.cursor.close()
-
-    def __iter__(self) -> Iterator[Any]:
-        for row in super().__iter__():  # type: ignore[misc]
-            self._check()
-            yield row
-
-    def __getattr__(self, name: str) -> Any:
-        # Other names of the driver, such as psycopg's `copy`.
-        self._check()
-        return super().__getattr__(name)  # type: ignore[misc]
-
-    def _check(self) -> None:
-        if not self.is_free:
-            self.db.check_mirror()
-
-
-class BoundCallback:
-    """What to run after a commit, in the mirror that is current now.
-
-    Shows the function's own name in the logs.
-    """
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function = function
-        self._run = bind_mirror(function)
-
-    def __call__(self) -> None:
-        self._run()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["function"], name)
-
-    def __eq__(self, other: object) -> bool:
-        # Tests look for the functions they registered.
-        return bool(self.function == other)
-
-    def __hash__(self) -> int:
-        return hash(self.function)
-
-    def __repr__(self) -> str:
-        return repr(self.function)
-
-
-@cache
-def build_guarded(base: type[BaseDatabaseWrapper]) -> type[Any]:
-    """Return the guarded subclass of an engine's connection class."""
-    # The engine is the project's choice, so this class cannot be written down.
-    return type(base.__name__, (Guarded, base), {"__module__": base.__module__})
-
-
-@cache
-def build_guarded_cursor(base: Any) -> type[Any]:
-    """Return the guarded subclass of a cursor class."""
-    return type(base.__name__, (GuardedCursor, base), {"__module__": base.__module__})

@@ -15,14 +15,19 @@ from django.db.models import Model
 from django_mirrors import _compat_orm
 from django_mirrors.conf import get_conf
 from django_mirrors.context import find_current_mirror, find_frame, is_crossing
+from django_mirrors.db.replicas import find_replica, note_write
 from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
+from django_mirrors.mirror import Alias, Mirror, ReadingAlias, find_user
 from django_mirrors.registry import mirrors
 
 __all__ = [
     "check_instance",
     "check_owner",
+    "find_content_owner",
+    "is_current",
     "is_of_original",
     "is_original_label",
+    "is_used_by",
     "pin_queries",
 ]
 
@@ -48,32 +53,55 @@ class Pins:
 
     def find_pin(self, alias: str) -> str | None:
         """Return what a query that was told to use `alias` is pinned to, or None."""
-        return None if is_crossing() or is_static(alias) else alias
+        if is_crossing() or is_static(alias) or alias not in connections.settings:
+            return None  # no mirror's: Django says that there is no such database
+        return alias
 
     def resolve(self, alias: str) -> str:
         """Return the precise alias that `alias` means now."""
         mirror = find_current_mirror()
         if alias == DEFAULT_DB_ALIAS:
             return alias if mirror is None else mirror.alias
-        if (mirror is not None and mirror.alias == alias) or is_static(alias):
+        if mirror is not None and mirror.alias == alias:
+            return mirror.alias
+        if is_static(alias):
             return alias
         named = mirrors.get(alias)
         return alias if named is None else named.alias
 
     def check_query(self, pin: str, connection: Any, model: type[Model]) -> None:
-        """Raise `WrongMirror` if a query pinned to `pin` would run on `connection`."""
+        """Raise `WrongMirror` if a query pinned to `pin` may not run on `connection`.
+
+        Those of mirrors that share a database run on one connection.
+        """
         owner = getattr(connection, "owner", pin)
-        if pin == owner or connection.is_static:
-            return
-        raise WrongMirror(
-            f"A query on {model.__name__} of mirror '{pin}' was used on the database "
-            f"of mirror '{owner}'. Build it again in that mirror."
-        )
+        if pin == owner:
+            self.check_pin(pin, model)
+        elif not connection.is_static:
+            raise WrongMirror(
+                f"A query on {model.__name__} of mirror '{find_user(pin)}' was used on "
+                f"the database of mirror '{owner}'. Build it again in that mirror."
+            )
+
+    def check_pin(self, pin: str, model: type[Model]) -> None:
+        """Raise unless the mirror of `pin` is current, or needs not be."""
+        if not is_current(pin) and not is_of_original(model):
+            check_owner(pin, model)
 
     def check_instances(self, values: Iterable[Any]) -> None:
         """Raise `WrongMirror` if one of the objects belongs to another mirror."""
         for value in values:
             check_instance(value)
+
+    def find_replica(self, query: Any, using: str) -> Any:
+        """Return the connection that a query shall read from instead, or None."""
+        if type(using) is not ReadingAlias or query.select_for_update:
+            return None
+        return find_replica()
+
+    def note_write(self) -> None:
+        """Let the current mirror read what it writes."""
+        note_write()
 
     def find_leave(self, connection: Any, model: type[Model]) -> Any:
         """Return what makes the block in which a query on `model` may run, or None.
@@ -87,29 +115,54 @@ class Pins:
         return connection.freed
 
 
+_pins = Pins()
+
+
 def check_owner(owner: str, model: type[Model]) -> None:
-    """Raise unless what came from the database `owner` may be used now."""
+    """Raise unless what came from the mirror of the alias `owner` may be used now."""
     mirror = find_current_mirror()
-    if mirror is not None and mirror.alias == owner:
+    if mirror is not None and is_used_by(mirror, owner):
         return
     if is_static(owner) or is_crossing():
         return
+    name = find_user(owner)
     if mirror is None:
         raise NoCurrentMirror(
-            f"{model.__name__} of mirror '{owner}' was used while no mirror is "
-            f"current. Wrap the code in 'with use_mirror({owner!r}):'."
+            f"{model.__name__} of mirror '{name}' was used while no mirror is "
+            f"current. Wrap the code in 'with use_mirror({name!r}):'."
         )
     raise WrongMirror(
-        f"{model.__name__} of mirror '{owner}' was used while '{mirror}' is current. "
+        f"{model.__name__} of mirror '{name}' was used while '{mirror}' is current. "
         f"Get it again in '{mirror}', or say why in 'with cross_mirrors(reason):'."
     )
+
+
+def is_current(alias: str) -> bool:
+    """Whether `alias` is the very one of the current mirror: quick, and nearly always.
+
+    A mirror that changed has an equal one, which the slower way compares.
+    """
+    mirror = find_current_mirror()
+    return mirror is not None and (
+        alias is mirror.alias or alias is mirror.reading_alias
+    )
+
+
+def is_used_by(mirror: Mirror, alias: str) -> bool:
+    """Whether `alias` is the one by which `mirror` uses its database.
+
+    Code that notes the alias of a connection leaves open who used it.
+    """
+    if isinstance(alias, Alias):
+        return alias.mirror == mirror.name
+    return alias == mirror.alias
 
 
 def check_instance(instance: Any) -> None:
     """Raise `WrongMirror` if `instance` is an object of another mirror."""
     state = getattr(instance, "_state", None)
     alias = getattr(state, "db", None)
-    if alias is None or alias == DEFAULT_DB_ALIAS:
+    if alias is None or is_current(alias) or alias == DEFAULT_DB_ALIAS:
         return
     # Not type(): request.user is a lazy object in the guise of its class.
     if not is_of_original(instance.__class__):
@@ -136,6 +189,11 @@ def is_original_label(app_label: str, model_name: str | None) -> bool:
     return app_label in get_conf().original_apps
 
 
+def find_content_owner(alias: str) -> str:
+    """Return the name of the mirror whose objects are read by `alias` now."""
+    return find_user(_pins.resolve(alias))
+
+
 def pin_queries() -> None:
     """Let Django's query sets, queries, objects and files ask for their mirror."""
-    _compat_orm.pin_queries(Pins())
+    _compat_orm.pin_queries(_pins)

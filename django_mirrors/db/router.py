@@ -6,8 +6,15 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 
 from django_mirrors.context import find_current_mirror, get_current_mirror
-from django_mirrors.db.pins import check_owner, is_of_original, is_original_label
-from django_mirrors.mirror import ORIGINAL_NAME
+from django_mirrors.db.pins import (
+    check_owner,
+    is_current,
+    is_of_original,
+    is_original_label,
+    is_used_by,
+)
+from django_mirrors.db.settings import MirrorDatabases
+from django_mirrors.mirror import ORIGINAL_NAME, ReadingAlias
 
 __all__ = ["MirrorRouter"]
 
@@ -21,28 +28,35 @@ class MirrorRouter:
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         """Return the alias of the current mirror, or of the original for its apps."""
-        alias = get_current_mirror().alias
+        mirror = get_current_mirror()
         if is_of_original(model):
             return ORIGINAL_NAME
         owner = find_owner(hints)
-        if owner is None or owner == alias:
-            return alias
+        if owner is None or is_used_by(mirror, owner):
+            return mirror.reading_alias
         check_owner(owner, model)
         return owner
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
-        """See db_for_read()."""
-        return self.db_for_read(model, **hints)
+        """See db_for_read(). A replica is never written to."""
+        alias = self.db_for_read(model, **hints)
+        if type(alias) is ReadingAlias:
+            return get_current_mirror().alias
+        return alias
 
     def allow_relation(self, one: Model, two: Model, **hints: Any) -> bool | None:
         """Return whether both objects are of the same database."""
+        alias = one._state.db
+        if alias is two._state.db and alias is not None and is_current(alias):
+            return True  # asked for each row that is read through a relation
         return _find_database(one) == _find_database(two)
 
     def allow_migrate(
         self, db: str, app_label: str, model_name: str | None = None, **hints: Any
     ) -> bool | None:
         """Return whether tables of the app belong in the database `db`."""
-        if connections.settings.is_static(db):  # type: ignore[attr-defined]
+        databases = connections.settings
+        if not isinstance(databases, MirrorDatabases) or databases.is_static(db):
             return None
         if db == DEFAULT_DB_ALIAS:
             mirror = find_current_mirror()
@@ -60,9 +74,9 @@ def find_owner(hints: dict[str, Any]) -> str | None:
     if instance is not None and not is_of_original(instance.__class__):
         alias = instance._state.db
         if alias is not None and alias != DEFAULT_DB_ALIAS:
-            return str(alias)
-    owner: str | None = hints.get("mirror")
-    return owner
+            owner: str = alias
+            return owner
+    return hints.get("mirror")
 
 
 def _find_database(instance: Model) -> str:
@@ -72,4 +86,5 @@ def _find_database(instance: Model) -> str:
     if alias is None or alias == DEFAULT_DB_ALIAS:
         return get_current_mirror().alias
     check_owner(alias, instance.__class__)
-    return str(alias)
+    found: str = alias
+    return found

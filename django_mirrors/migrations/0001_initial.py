@@ -128,6 +128,32 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "origin",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        max_length=500,
+                        verbose_name="origin",
+                    ),
+                ),
+                (
+                    "archive",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        max_length=500,
+                        verbose_name="archive",
+                    ),
+                ),
+                (
+                    "read_only",
+                    models.BooleanField(
+                        db_default=False, default=False, verbose_name="read-only"
+                    ),
+                ),
+                (
                     "version",
                     models.BigIntegerField(db_index=True, default=0, editable=False),
                 ),
@@ -163,6 +189,8 @@ class Migration(migrations.Migration):
                     models.UUIDField(default=uuid.uuid4, editable=False, unique=True),
                 ),
                 ("operation", models.CharField(max_length=32)),
+                ("mirror", models.CharField(blank=True, max_length=48)),
+                ("step", models.CharField(blank=True, max_length=32)),
                 ("holder", models.CharField(max_length=200)),
                 ("plan", models.JSONField(default=dict)),
                 ("results", models.JSONField(default=dict)),
@@ -172,5 +200,22 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ("-started",),
             },
+        ),
+        migrations.CreateModel(
+            name="Tombstone",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("host", models.CharField(max_length=255, unique=True)),
+                ("mirror", models.CharField(max_length=48)),
+                ("until", models.DateTimeField()),
+            ],
         ),
     ]

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.db import DatabaseError, transaction
 
 from django_mirrors.conf import get_conf
 from django_mirrors.context import use_original
-from django_mirrors.dsn import build_cache, build_database, build_mail, build_storage
 from django_mirrors.exceptions import (
     InvalidMirror,
     MirrorExists,
@@ -22,23 +22,42 @@ from django_mirrors.mirror import (
     Mirror,
     State,
     check_name,
-    fill_defaults,
 )
-from django_mirrors.models import LockRecord, MirrorRecord
+from django_mirrors.models import LockRecord, MirrorRecord, Tombstone
+from django_mirrors.operations.definitions import (
+    build_checked,
+    check_services,
+    complete,
+)
+from django_mirrors.operations.health import find_problems_elsewhere
 from django_mirrors.registry import mirrors
 from django_mirrors.registry.snapshot import build_snapshot
 
 __all__ = [
+    "STORAGE_STEP",
     "change_mirror",
+    "change_record",
+    "get_mirror",
     "get_record",
+    "plan_change",
     "plan_registration",
+    "record_change",
     "register",
     "set_state",
+    "writing",
 ]
 
+Change = Callable[[dict[str, Any]], None]  # of a definition, in place
+
 _FLEET_LOCK = "fleet"
+# The step of a new mirror in which its storages get their files, before it has a
+# database.
+STORAGE_STEP = "storage"
+_STORAGES = frozenset({"STORAGE", "STORAGES"})
 # What an operator may ask for; the other states are reached by operations.
 _SETTABLE = (State.ACTIVE, State.MAINTENANCE, State.SUSPENDED)
+# What is recorded of a mirror beside its definition.
+_KEPT = ("state", "release", "reason", "retry_after", "is_read_only")
 
 
 def plan_registration(name: str, definition: Mapping[str, Any]) -> Mirror:
@@ -60,57 +79,77 @@ def plan_registration(name: str, definition: Mapping[str, Any]) -> Mirror:
     if known is not None and not definition:
         return known
     uid = uuid4() if known is None else known.uid
-    return _build(name, _complete(name, definition, uid), uid)
+    return build_checked(name, complete(name, definition, uid), uid)
 
 
-def register(name: str, definition: Mapping[str, Any]) -> Mirror:
+def register(
+    name: str, definition: Mapping[str, Any], *, origin: str | None = None
+) -> Mirror:
     """Record the mirror `name`, in the state `provisioning`, and return it.
+
+    `origin` says what it is made of; None leaves that as it is.
 
     A declared mirror gets a record of its uid and state only. One that is recorded and
     not active yet stays as it is. Raises `InvalidMirror`, or `MirrorExists` for an
     active one.
     """
-    with _writing():
+    with writing():
         planned = plan_registration(name, definition)
         is_declared = planned.source != "records"
-        complete = {} if is_declared else _complete(name, definition, planned.uid)
+        filled = {} if is_declared else complete(name, definition, planned.uid)
         record = MirrorRecord.objects.filter(name=name).first()
         if record is None:
             MirrorRecord.objects.create(
-                name=name, uid=planned.uid, declared=is_declared, definition=complete
+                name=name,
+                uid=planned.uid,
+                declared=is_declared,
+                definition=filled,
+                origin=origin or "",
             )
-        elif _is_replaced(record, definition):
-            record.definition = complete
-            record.save(update_fields=["definition", "changed"])
+        else:
+            if _is_replaced(record, definition):
+                record.definition = filled
+            if origin is not None and not record.step:
+                record.origin = origin
+            record.save(update_fields=["definition", "origin", "changed"])
     mirrors.reload()
     return mirrors[name]
 
 
-def change_mirror(
-    name: str, change: Callable[[dict[str, Any]], None], *, dry_run: bool = False
-) -> Mirror:
+def plan_change(name: str, change: Change) -> Mirror:
+    """Return the mirror that `name` would be after `change`; change nothing.
+
+    Raises `InvalidMirror` if it would be wrong, or is declared elsewhere.
+    """
+    with writing():
+        _, planned = _change(_get_recorded(name), change)
+    return planned
+
+
+def record_change(name: str, change: Change) -> Mirror:
+    """Apply `change` to the definition of a mirror whose services were seen to."""
+    with writing():
+        record, _ = _change(_get_recorded(name), change)
+        record.save(update_fields=["definition", "changed"])
+    return mirrors[name]
+
+
+def change_mirror(name: str, change: Change, *, dry_run: bool = False) -> Mirror:
     """Apply `change` to the definition in the record of `name`; return the new mirror.
 
     It is live in every process within two seconds. Raises `InvalidMirror` and changes
-    nothing if the new definition is wrong, or if the mirror is declared elsewhere.
+    nothing if the new definition is wrong, or if the mirror is declared elsewhere; and
+    `OperationFailed` if a service does not answer at its new address, or is another's.
     """
-    with _writing():
-        mirrors.reload()
-        known = mirrors[name]
-        if known.source != "records":
-            raise InvalidMirror(
-                f"Mirror '{name}' is declared in {known.source}, and so is read-only "
-                "here. Change it there."
-            )
-        record = get_record(name)
-        definition = dict(record.definition)
-        change(definition)
-        planned = _build(name, definition, known.uid)
-        if not dry_run:
-            record.definition = definition
-            record.save(update_fields=["definition", "changed"])
-    mirrors.reload()
-    return planned if dry_run else mirrors[name]
+    with writing():
+        known = _get_recorded(name)
+        _check_still(known)
+        _, planned = _change(known, change)
+    # Not under the lock: a server may take its time to answer.
+    _check_addresses(known, planned)
+    if dry_run:
+        return planned
+    return record_change(name, change)
 
 
 def set_state(
@@ -128,26 +167,50 @@ def set_state(
         raise OperationFailed(
             "The original has no state of its own. Set the states of its mirrors."
         )
-    with _writing():
+    with writing():
         mirrors.reload()
         known = mirrors[name]
-        if known.state not in _SETTABLE:
+        # What was retired and not purged can be served again.
+        if known.state not in {*_SETTABLE, State.ARCHIVED}:
             raise OperationFailed(
                 f"Mirror '{name}' is {known.state}, so it cannot be set to {state}. "
                 f"Finish it first with 'manage.py mirror_add {name}'."
             )
+        if known.state == State.ARCHIVED:
+            others = [mirror for mirror in mirrors.values() if mirror.name != name]
+            build_snapshot([*others, replace(known, state=state)], get_conf())
+            Tombstone.objects.filter(mirror=name).delete()
+        # An archive that was made before is no longer of the mirror as it is.
+        change_record(
+            known, state=state, reason=reason, retry_after=retry_after, archive=""
+        )
+    return mirrors[name]
+
+
+def change_record(mirror: Mirror, **values: Any) -> None:
+    """Write `values` into the record of `mirror`, which is made if it has none."""
+    with writing():
         MirrorRecord.objects.update_or_create(
-            name=name,
-            defaults={"state": state, "reason": reason, "retry_after": retry_after},
+            name=mirror.name,
+            defaults=values,
             create_defaults={
-                "uid": known.uid,
-                "declared": known.source != "records",
-                "state": state,
-                "reason": reason,
-                "retry_after": retry_after,
+                "uid": mirror.uid,
+                "declared": mirror.source != "records",
+                **values,
             },
         )
+
+
+def get_mirror(name: str) -> Mirror:
+    """Return the mirror `name` as it is now. Raises `UnknownMirror`.
+
+    Raises `DatabaseError` or `MirrorUnavailable` if it is unknown only because the
+    records cannot be read.
+    """
     mirrors.reload()
+    if name not in mirrors and get_conf().records:
+        with use_original():
+            MirrorRecord.objects.filter(name=name).exists()
     return mirrors[name]
 
 
@@ -161,8 +224,56 @@ def get_record(name: str) -> MirrorRecord:
         ) from None
 
 
+def _get_recorded(name: str) -> Mirror:
+    mirrors.reload()
+    known = mirrors[name]
+    if known.is_original:
+        raise InvalidMirror(
+            "The original is defined by the settings, and so is read-only here. Change "
+            "MIRRORS_OPTIONS['ORIGINAL']."
+        )
+    if known.source != "records":
+        raise InvalidMirror(
+            f"Mirror '{name}' is declared in {known.source}, and so is read-only "
+            "here. Change it there."
+        )
+    return known
+
+
+def _check_still(mirror: Mirror) -> None:
+    if mirror.is_read_only:
+        raise OperationFailed(
+            f"Mirror '{mirror}' is being moved, so it was not changed. Wait for the "
+            "end of that, or take it back with "
+            f"'manage.py mirror_move {mirror} --cancel'."
+        )
+
+
+def _change(known: Mirror, change: Change) -> tuple[MirrorRecord, Mirror]:
+    """Return the record with its new definition, not saved, and the new mirror."""
+    record = get_record(known.name)
+    definition = deepcopy(record.definition)
+    change(definition)
+    record.definition = definition
+    planned = build_checked(known.name, definition, known.uid)
+    kept = {key: getattr(known, key) for key in _KEPT}
+    return record, replace(planned, **kept)
+
+
+def _check_addresses(known: Mirror, planned: Mirror) -> None:
+    """Raise `OperationFailed` unless every service is where the change says."""
+    if known.state not in _SETTABLE:
+        return  # nothing was made yet
+    problems = find_problems_elsewhere(known, planned)
+    if problems:
+        raise OperationFailed(
+            f"Mirror '{known}' was not changed. {' '.join(problems)} Correct the "
+            "address, or see that the service runs."
+        )
+
+
 @contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
     """Hold the one lock under which names and hosts are claimed."""
     if not get_conf().records:
         raise OperationFailed(
@@ -192,56 +303,8 @@ def _plan_declared(known: Mirror, definition: Mapping[str, Any]) -> Mirror:
             f"Mirror '{known}' is declared in {known.source}. Give 'mirror_add' its "
             "name alone, and change the definition there."
         )
-    _check_services(known)
+    check_services(known)
     return known
-
-
-def _complete(name: str, definition: Mapping[str, Any], uid: UUID) -> dict[str, Any]:
-    return fill_defaults(name, definition, get_conf().defaults, uid=uid)
-
-
-def _build(name: str, definition: Mapping[str, Any], uid: UUID) -> Mirror:
-    planned = Mirror.from_mapping(
-        name, definition, uid=uid, source="records", place=f"Mirror '{name}'"
-    )
-    others = [mirror for mirror in mirrors.values() if mirror.name != name]
-    build_snapshot([*others, planned], get_conf())
-    _check_services(planned)
-    return planned
-
-
-def _check_services(mirror: Mirror) -> None:
-    """Raise `InvalidMirror` with every service that cannot be read."""
-    errors: list[InvalidMirror] = []
-    for check in _iter_service_checks(mirror):
-        try:
-            check()
-        except InvalidMirror as error:
-            errors.append(error)
-    if errors:
-        raise InvalidMirror.collect(errors)
-
-
-def _iter_service_checks(mirror: Mirror) -> Iterator[Callable[[], object]]:
-    place = f"Mirror '{mirror}'"
-    yield partial(_check_database, mirror, f"{place} DATABASE")
-    for alias, value in mirror.storages.items():
-        yield partial(build_storage, value, place=f"{place} STORAGE '{alias}'")
-    if mirror.cache is not None:
-        yield partial(build_cache, mirror.cache, place=f"{place} CACHE")
-    if mirror.mail is not None:
-        yield partial(build_mail, mirror.mail, place=f"{place} MAIL")
-
-
-def _check_database(mirror: Mirror, place: str) -> None:
-    if mirror.database is not None:
-        build_database(mirror.database, directory=get_conf().directory, place=place)
-    elif mirror.alias == mirror.name:
-        raise InvalidMirror(
-            f"Mirror '{mirror}' has no database. Give it one with --database, share "
-            "one with --share DATABASE=NAME, or set 'DATABASE' in "
-            "MIRRORS_OPTIONS['DEFAULTS']."
-        )
 
 
 def _is_replaced(record: MirrorRecord, definition: Mapping[str, Any]) -> bool:
@@ -249,7 +312,8 @@ def _is_replaced(record: MirrorRecord, definition: Mapping[str, Any]) -> bool:
     changed = [
         key for key, value in definition.items() if record.definition.get(key) != value
     ]
-    if changed and record.step:
+    is_begun = record.step not in {"", STORAGE_STEP}
+    if changed and (is_begun or (record.step and _STORAGES & {*changed})):
         raise MirrorExists(
             f"Mirror '{record.name}' was begun with another {', '.join(changed)}. "
             f"Continue it with 'manage.py mirror_add {record.name}' alone."

@@ -1,21 +1,26 @@
 """Use every service of a mirror once, and say what is wrong with it."""
 
+from typing import Any
 from uuid import uuid4
 
 from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError, connections
 
-from django_mirrors.conf import find_setting
+from django_mirrors.conf import find_setting, get_conf
 from django_mirrors.context import use_mirror
 from django_mirrors.exceptions import MirrorError, OperationFailed
+from django_mirrors.mail import connect, find_mail_owner
 from django_mirrors.mirror import Mirror
 from django_mirrors.models import Marker
+from django_mirrors.operations.databases.markers import read_marker
+from django_mirrors.operations.poolers import find_pooler_problem
 from django_mirrors.operations.reports import DONE, Report
 from django_mirrors.operations.runner import OnStep, describe, run_steps
 
-__all__ = ["check_mirrors", "find_problems"]
+__all__ = ["check_mirrors", "find_problems", "find_problems_elsewhere"]
 
 _PROBE = "django-mirrors-probe"
 
@@ -39,36 +44,82 @@ def find_problems(mirror: Mirror) -> tuple[str, ...]:
     with use_mirror(mirror):
         return (
             *_check_database(mirror),
+            *_check_replica(mirror),
             *_check_storages(mirror),
             *_check_caches(),
+            *_check_mail(mirror),
         )
+
+
+def find_problems_elsewhere(known: Mirror, planned: Mirror) -> tuple[str, ...]:
+    """Return what is wrong with the services that `planned` has and `known` has not.
+
+    `planned` is the same mirror, not in the fleet yet.
+    """
+    problems: list[str] = []
+    if planned.database not in (None, known.database):
+        problems += _check_database_elsewhere(planned)
+    if planned.replica not in (None, known.replica):
+        problems += _check_replica(planned)
+    with use_mirror(planned):
+        if planned.storages != known.storages:
+            problems += _check_storages(planned)
+        if planned.mail != known.mail:
+            problems += _check_mail(planned)
+    return tuple(problems)
+
+
+def _check_database_elsewhere(mirror: Mirror) -> tuple[str, ...]:
+    databases: Any = connections.settings
+    config = databases.build_config(mirror)
+    try:
+        uid = read_marker(config)
+    except (MirrorError, DatabaseError, ImproperlyConfigured) as error:
+        return (f"DATABASE: {describe(error)}",)
+    return () if uid == mirror.uid else (_describe_mark(mirror),)
+
+
+def _check_replica(mirror: Mirror) -> tuple[str, ...]:
+    databases: Any = connections.settings
+    try:
+        config = databases.build_replica_config(mirror)
+        uid = None if config is None else read_marker(config)
+    except (MirrorError, DatabaseError, ImproperlyConfigured) as error:
+        return (f"REPLICA: {describe(error)}",)
+    if config is None or uid == mirror.uid:
+        return ()
+    return (_describe_mark(mirror, "REPLICA"),)
+
+
+def _describe_mark(mirror: Mirror, key: str = "DATABASE") -> str:
+    return (
+        f"{key}: it is not marked as that of mirror '{mirror}'. Check its URL: "
+        "this may be the data of another mirror."
+    )
 
 
 def _check_database(mirror: Mirror) -> tuple[str, ...]:
     try:
         with connections[mirror.alias].cursor() as cursor:
             cursor.execute("SELECT 1")
+        problem = find_pooler_problem(mirror)
+        if problem:
+            return (f"DATABASE: {problem}",)
         if mirror.is_original or mirror.alias != mirror.name:
             return ()
         uids = list(Marker.objects.values_list("uid", flat=True))
     except (MirrorError, DatabaseError) as error:
         return (f"DATABASE: {describe(error)}",)
-    if uids != [mirror.uid]:
-        problem = (
-            f"DATABASE: it is not marked as that of mirror '{mirror}'. Check its URL: "
-            "this may be the data of another mirror."
-        )
-        return (problem,)
-    return ()
+    return () if uids == [mirror.uid] else (_describe_mark(mirror),)
 
 
 def _check_storages(mirror: Mirror) -> tuple[str, ...]:
     problems = []
     for alias in mirror.storages:
-        name = f"{_PROBE}-{uuid4().hex}"
         try:
             storage = storages[alias]
-            saved = storage.save(name, ContentFile(b"probe"))
+            storage.delete(_PROBE)  # of a process that was killed here
+            saved = storage.save(_PROBE, ContentFile(b"probe"))
             storage.delete(saved)
         except Exception as error:  # noqa: BLE001 - each vendor has errors of its own
             problems.append(f"STORAGE '{alias}': {describe(error)}")
@@ -86,3 +137,12 @@ def _check_caches() -> tuple[str, ...]:
         except Exception as error:  # noqa: BLE001 - each vendor has errors of its own
             problems.append(f"CACHE '{alias}': {describe(error)}")
     return tuple(problems)
+
+
+def _check_mail(mirror: Mirror) -> tuple[str, ...]:
+    try:
+        if find_mail_owner(mirror) is not None:
+            connect(timeout=get_conf().connect_timeout)
+    except Exception as error:  # noqa: BLE001 - each vendor has errors of its own
+        return (f"MAIL: {describe(error)}",)
+    return ()

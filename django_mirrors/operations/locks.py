@@ -1,23 +1,27 @@
 """One operation at a time, over all processes and machines of the fleet."""
 
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event, Thread
 
-from django.db import transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from django_mirrors.context import use_original
-from django_mirrors.exceptions import OperationLocked
+from django_mirrors.exceptions import MirrorError, OperationLocked
 from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.models import LockRecord
 
-__all__ = ["Lock", "hold_lock"]
+__all__ = ["Lock", "describe_process", "hold_lock", "is_abandoned"]
+
+logger = logging.getLogger("django_mirrors.operations")
 
 _LEASE = timedelta(seconds=60)
 
@@ -53,10 +57,50 @@ def hold_lock(name: str, *, operation: str) -> Iterator[Lock]:
     """
     lock = _take(name, operation)
     try:
-        yield lock
+        with _keeping(lock):
+            yield lock
     finally:
         with use_original():
             _find(name).filter(fence=lock.fence).update(holder="", expires=None)
+
+
+def is_abandoned(name: str) -> bool:
+    """Whether the holder of the lock `name` ended without releasing it."""
+    with use_original():
+        record = _find(name).exclude(holder="").first()
+    return record is not None and _is_abandoned(record, timezone.now())
+
+
+@contextmanager
+def _keeping(lock: Lock) -> Iterator[None]:
+    """Renew the lease during a block, in a thread: one migration can outlast it."""
+    with use_original():
+        is_hidden = connections[ORIGINAL_NAME].in_atomic_block
+    if is_hidden:
+        # Nobody else sees the lock, and a renewal would wait for this very transaction.
+        yield
+        return
+    ended = Event()
+    keeper = Thread(target=_keep, args=(lock, ended), name=lock.name, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join()
+
+
+def _keep(lock: Lock, ended: Event) -> None:
+    """Renew the lease again and again until `ended`."""
+    while not ended.wait(_LEASE.total_seconds() / 6):
+        try:
+            lock.renew()
+        except OperationLocked:
+            return  # the holder is told by its own renewal
+        except (MirrorError, DatabaseError) as error:
+            logger.info("Lock '%s' could not be renewed: %s", lock.name, error)
+        finally:
+            connections.close_all()
 
 
 def _take(name: str, operation: str) -> Lock:
@@ -71,7 +115,7 @@ def _take(name: str, operation: str) -> Lock:
                 "end."
             )
         _find(name).filter(fence=record.fence).update(
-            holder=_describe_process(),
+            holder=describe_process(),
             operation=operation,
             fence=F("fence") + 1,
             since=now,
@@ -99,7 +143,8 @@ def _is_abandoned(record: LockRecord, now: datetime) -> bool:
     return False
 
 
-def _describe_process() -> str:
+def describe_process() -> str:
+    """Return who works here, as `user@host:process`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

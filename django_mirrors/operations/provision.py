@@ -1,47 +1,53 @@
 """Make what a new mirror needs, in steps that can be killed and continued."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from io import StringIO
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.apps import apps
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
-from django.core.management import call_command
-from django.db import DatabaseError, connections, transaction
 from django.utils.module_loading import import_string
 
-from django_mirrors.conf import find_setting, get_conf
+from django_mirrors.conf import get_conf
 from django_mirrors.context import use_mirror, use_original
 from django_mirrors.dsn import build_storage
-from django_mirrors.exceptions import MirrorExists, OperationFailed
+from django_mirrors.exceptions import MirrorError, MirrorExists, OperationFailed
 from django_mirrors.mirror import DATABASE, STORAGE, Mirror, State
-from django_mirrors.models import Marker, MirrorRecord
-from django_mirrors.operations.databases import get_database_backend
-from django_mirrors.operations.fleet import plan_registration, register
+from django_mirrors.models import MirrorRecord
+from django_mirrors.operations.contents import Content, NewContent, find_content
+from django_mirrors.operations.drafts import check_database, make_database
+from django_mirrors.operations.first_rows import create_superuser, update_site
+from django_mirrors.operations.fleet import (
+    STORAGE_STEP,
+    plan_registration,
+    register,
+)
 from django_mirrors.operations.health import find_problems
 from django_mirrors.operations.locks import Lock, hold_lock
+from django_mirrors.operations.media import OnFile, ignore_file
 from django_mirrors.operations.release import get_release
 from django_mirrors.operations.reports import DONE, Plan, Report, StepResult
 from django_mirrors.operations.runner import describe
 from django_mirrors.registry import mirrors
 from django_mirrors.signals import mirror_provisioned
+from django_mirrors.sources.records import RECORDS
 
-__all__ = ["add_mirror", "plan_mirror", "provision"]
+__all__ = [
+    "OnStep",
+    "add_mirror",
+    "continue_mirror",
+    "make_mirror",
+    "plan_making",
+    "plan_mirror",
+]
 
 logger = logging.getLogger("django_mirrors.operations")
 
-OnStep = Callable[[str, int, int], None]
-
-# Tables that a database may hold before it is marked: those of the marking itself.
-_OWN_TABLES = frozenset({"django_migrations", "django_mirrors_marker"})
-_APP = "django_mirrors"
+OnStep = Callable[[str, int, int], None]  # title, number from 0, how many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +55,9 @@ class Provisioning:
     """One mirror being made."""
 
     mirror: Mirror
-    superuser: str | None
-    is_resumed: bool = False  # whether an attempt was stopped in this very step
+    content: Content
+    superuser: str | None = None
+    on_file: OnFile = ignore_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +72,8 @@ class ProvisionStep:
     name: str
     title: str
     do: Callable[[Provisioning], None]
-    is_needed: Callable[[Mirror, str | None], bool]
-    check: Callable[[Mirror], None] | None = None
+    is_needed: Callable[[Provisioning], bool]
+    check: Callable[[Mirror], object] | None = None
     is_final: bool = False
 
 
@@ -74,11 +81,7 @@ def plan_mirror(
     name: str, definition: Mapping[str, Any], *, superuser: str | None = None
 ) -> tuple[Mirror, Plan]:
     """Return the mirror and the plan of `add_mirror`; change nothing."""
-    mirror = plan_registration(name, definition)
-    needed = [step for step in _STEPS if step.is_needed(mirror, superuser)]
-    _check_new(mirror, needed)
-    steps = tuple(step.title for step in needed)
-    return mirror, Plan(operation="add", steps={name: ("register", *steps, "activate")})
+    return plan_making(name, definition, NewContent(), superuser=superuser)
 
 
 def add_mirror(
@@ -93,27 +96,69 @@ def add_mirror(
     Continues a half-made one. Raises `MirrorExists` for an active one, and for a
     database or a directory that is there and is not this mirror's.
     """
+    return make_mirror(
+        name, definition, NewContent(), superuser=superuser, on_step=on_step
+    )
+
+
+def plan_making(
+    name: str,
+    definition: Mapping[str, Any],
+    content: Content,
+    *,
+    superuser: str | None = None,
+    operation: str = "add",
+) -> tuple[Mirror, Plan]:
+    """Return the mirror and the plan of `make_mirror`; change nothing."""
+    mirror = plan_registration(name, definition)
+    _check_origin(name, content)
+    work = Provisioning(mirror=mirror, content=content, superuser=superuser)
+    needed = [step for step in _STEPS if step.is_needed(work)]
+    _check_new(mirror, needed)
+    steps = tuple(step.title for step in needed)
+    plan = Plan(operation=operation, steps={name: ("register", *steps, "activate")})
+    return mirror, plan
+
+
+def make_mirror(
+    name: str,
+    definition: Mapping[str, Any],
+    content: Content,
+    *,
+    superuser: str | None = None,
+    operation: str = "add",
+    on_step: OnStep | None = None,
+    on_file: OnFile | None = None,
+) -> Report:
+    """Make a mirror that begins with `content`. See add_mirror()."""
     began = monotonic()
     with hold_lock(f"mirror:{name}"[:64], operation=f"Adding mirror '{name}'") as lock:
-        plan_mirror(name, definition, superuser=superuser)
-        mirror = register(name, definition)
-        provision(mirror, lock=lock, superuser=superuser, on_step=on_step)
+        plan_making(name, definition, content, superuser=superuser)
+        work = Provisioning(
+            mirror=register(name, definition, origin=content.origin),
+            content=content,
+            superuser=superuser,
+            on_file=on_file or ignore_file,
+        )
+        provision(work, lock=lock, on_step=on_step)
     result = StepResult(
         mirror=name, outcome=DONE, seconds=monotonic() - began, detail="active"
     )
-    return Report(operation="add", id=str(uuid4()), results=(result,))
+    return Report(operation=operation, id=str(uuid4()), results=(result,))
 
 
-def provision(
-    mirror: Mirror,
-    *,
-    lock: Lock,
-    superuser: str | None = None,
-    on_step: OnStep | None = None,
-) -> None:
+def continue_mirror(name: str, *, lock: Lock) -> None:
+    """Bring a registered mirror to `active`, with the content it was begun with."""
+    mirror = register(name, {})
+    record = _find_record(name)
+    content = find_content("" if record is None else record.origin)
+    provision(Provisioning(mirror=mirror, content=content), lock=lock)
+
+
+def provision(work: Provisioning, *, lock: Lock, on_step: OnStep | None = None) -> None:
     """Bring a registered mirror from where it stands to `active`."""
-    needed = [step for step in _STEPS if step.is_needed(mirror, superuser)]
-    work = Provisioning(mirror=mirror, superuser=superuser)
+    mirror = work.mirror
+    needed = [step for step in _STEPS if step.is_needed(work)]
     begun = _find_begun(mirror)
     for number, step in enumerate(needed):
         if step.is_final and step.name in begun[:-1]:
@@ -121,86 +166,50 @@ def provision(
         if on_step is not None:
             on_step(step.title, number, len(needed))
         lock.renew()
-        if step.name not in begun and step.check is not None:
-            step.check(mirror)
         if step.name not in begun:
+            if step.check is not None:
+                step.check(mirror)
             _record(mirror, step=step.name)
-        is_resumed = begun[-1:] == (step.name,)
-        try:
-            with use_mirror(mirror):
-                step.do(replace(work, is_resumed=is_resumed))
-        except DatabaseError as error:
-            raise OperationFailed(
-                f"Adding mirror '{mirror}' stopped at '{step.title}': "
-                f"{describe(error)}. Mend that, then continue with "
-                f"'manage.py mirror_add {mirror}'."
-            ) from error
+        _do(step, work)
     lock.renew()
     _activate(mirror)
     if on_step is not None:
         on_step("active", len(needed), len(needed))
 
 
-def check_database(mirror: Mirror) -> None:
-    """Raise if the database is there: it may hold somebody's data, or be somebody's."""
-    config = connections.settings.build_config(mirror)  # type: ignore[attr-defined]
-    if get_database_backend(config).exists(config):
-        raise MirrorExists(
-            f"The database '{config['NAME']}' of mirror '{mirror}' is there already "
-            "and is not marked as this mirror's, so it is left alone. Remove it, or "
-            "name another one with --database."
-        )
+def _do(step: ProvisionStep, work: Provisioning) -> None:
+    mirror = work.mirror
+    try:
+        with use_mirror(mirror):
+            step.do(work)
+    except MirrorError:
+        raise
+    except Exception as error:
+        # A project's own migration or hook can raise anything.
+        logger.info("Adding '%s' failed.", mirror, exc_info=True)
+        raise OperationFailed(
+            _explain_stop(work, step.title, f"{describe(error)}. Mend that")
+        ) from error
+
+
+def _explain_stop(work: Provisioning, title: str, problem: str) -> str:
+    again = "run the same command again"
+    if not work.content.origin:
+        again = f"continue with 'manage.py mirror_add {work.mirror}'"
+    return (
+        f"Adding mirror '{work.mirror}' stopped at '{title}': {problem}, then {again}."
+    )
 
 
 def create_database(work: Provisioning) -> None:
-    """Make the database, unless an attempt that was stopped has made it."""
-    config = connections.settings[work.mirror.alias]
-    backend = get_database_backend(config)
-    if not backend.exists(config):
-        try:
-            backend.create(config)
-        except OperationFailed:
-            # Nothing was made, so that the address may still be corrected.
-            _record(work.mirror, step="")
-            raise
-        return
-    # It was not there when this step was recorded. Nobody else may have filled it.
-    marker = _find_marker(work.mirror)
-    if marker is None and not _find_tables(work.mirror) <= _OWN_TABLES:
-        raise MirrorExists(
-            f"The database '{config['NAME']}' of mirror '{work.mirror}' holds tables "
-            "and is not marked as this mirror's, so it is left alone. Remove it."
-        )
-
-
-def mark_database(work: Provisioning) -> None:
-    """Write into the database whose it is."""
-    migrate(work.mirror, app=_APP)
-    marker = _find_marker(work.mirror)
-    if marker is None:
-        with transaction.atomic():
-            Marker.objects.create(uid=work.mirror.uid, name=work.mirror.name)
-    elif marker != work.mirror.uid:
-        raise MirrorExists(
-            f"The database of mirror '{work.mirror}' is marked as another mirror's, so "
-            "it is left alone. Name another one with --database."
-        )
-
-
-def migrate_database(work: Provisioning) -> None:
-    """Apply all migrations.
-
-    Django records some migrations after their transaction, so that a process killed in
-    between leaves one that is applied and not recorded. A database in which this step
-    was stopped has nothing but tables yet, and is made anew.
-    """
-    if work.is_resumed and _find_marker(work.mirror) == work.mirror.uid:
-        config = connections.settings[work.mirror.alias]
-        connections[work.mirror.alias].close()
-        get_database_backend(config).drop(config)
-        get_database_backend(config).create(config)
-        mark_database(work)
-    migrate(work.mirror)
+    """Make the database with its content, unless that was done."""
+    mirror = work.mirror
+    try:
+        make_database(mirror, partial(work.content.fill_database, mirror))
+    except OperationFailed:
+        # Nothing is left, so that the address may still be corrected.
+        _record(mirror, step=STORAGE_STEP)
+        raise
 
 
 def check_storage(mirror: Mirror) -> None:
@@ -213,49 +222,27 @@ def check_storage(mirror: Mirror) -> None:
             )
 
 
-def prepare_storage(work: Provisioning) -> None:
+def fill_storage(work: Provisioning) -> None:
+    """Make the directories of file-system storages, and copy the first files."""
+    prepare_storage(work.mirror)
+    work.content.fill_storage(work.mirror, work.on_file)
+
+
+def fill_storage_again(work: Provisioning) -> None:
+    """Copy the files that came while the database was copied."""
+    work.content.fill_storage(work.mirror, work.on_file)
+
+
+def prepare_storage(mirror: Mirror) -> None:
     """Make the directories of file-system storages."""
-    for root in _find_directories(work.mirror):
+    for root in _find_directories(mirror):
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OperationFailed(
-                f"The directory '{root}' of mirror '{work.mirror}' cannot be made: "
+                f"The directory '{root}' of mirror '{mirror}' cannot be made: "
                 f"{error.strerror}. Make it writable, or name another with --storage."
             ) from error
-
-
-def update_site(work: Provisioning) -> None:
-    """Let the row of `contrib.sites` follow the primary host."""
-    site_model = apps.get_model("sites", "Site")
-    site_model.objects.update_or_create(
-        pk=find_setting("SITE_ID"),
-        defaults={
-            "domain": work.mirror.primary_host[:100],
-            "name": work.mirror.display_name[:50],
-        },
-    )
-
-
-def create_superuser(work: Provisioning) -> None:
-    """Make the superuser, with the password of $DJANGO_SUPERUSER_PASSWORD or none."""
-    model: Any = get_user_model()
-    if model.objects.filter(**{model.USERNAME_FIELD: work.superuser}).exists():
-        return
-    values = {
-        name: os.environ.get(f"DJANGO_SUPERUSER_{name.upper()}", "")
-        for name in model.REQUIRED_FIELDS
-    }
-    password = os.environ.get("DJANGO_SUPERUSER_PASSWORD") or None
-    try:
-        model.objects.create_superuser(
-            **{model.USERNAME_FIELD: work.superuser}, **values, password=password
-        )
-    except (ValidationError, ValueError, DatabaseError) as error:
-        raise OperationFailed(
-            f"The superuser '{work.superuser}' of mirror '{work.mirror}' cannot be "
-            f"made: {error}. Set DJANGO_SUPERUSER_<FIELD> for each required field."
-        ) from error
 
 
 def run_hook(work: Provisioning) -> None:
@@ -267,20 +254,18 @@ def verify(work: Provisioning) -> None:
     """Use every service once. Raises `OperationFailed` with what is wrong."""
     problems = find_problems(work.mirror)
     if problems:
-        raise OperationFailed(" ".join(problems))
-
-
-def migrate(mirror: Mirror, *, app: str | None = None) -> None:
-    """Apply the migrations of one app, or of all, in `mirror`: the current one."""
-    arguments = [] if app is None else [app]
-    call_command(
-        "migrate",
-        *arguments,
-        database=mirror.alias,
-        interactive=False,
-        verbosity=0,
-        stdout=StringIO(),
-    )
+        mirror = work.mirror
+        where = (
+            f"with 'manage.py mirror_change {mirror}'"
+            if mirror.source == RECORDS
+            else f"in {mirror.source}"
+        )
+        remedy = f"Mend that, or correct the definition {where}"
+        raise OperationFailed(
+            _explain_stop(
+                work, "verify every service", f"{'. '.join(problems)}. {remedy}"
+            )
+        )
 
 
 def _activate(mirror: Mirror) -> None:
@@ -299,10 +284,28 @@ def _check_new(mirror: Mirror, needed: Iterable[ProvisionStep]) -> None:
             step.check(mirror)
 
 
+def _check_origin(name: str, content: Content) -> None:
+    """Raise if the half-made mirror `name` was begun with other content."""
+    record = _find_record(name)
+    if record is None or record.origin == content.origin:
+        return
+    if not record.step:
+        return
+    was = f"as a copy of {record.origin}" if record.origin else "without data"
+    raise OperationFailed(
+        f"Mirror '{name}' was begun {was}. Continue it with the command it was begun "
+        "with, or choose another name."
+    )
+
+
+def _find_record(name: str) -> MirrorRecord | None:
+    with use_original():
+        return MirrorRecord.objects.filter(name=name).first()
+
+
 def _find_begun(mirror: Mirror) -> tuple[str, ...]:
     """Return the names of the steps that were begun; all but the last one are done."""
-    with use_original():
-        record = MirrorRecord.objects.filter(name=mirror.name).first()
+    record = _find_record(mirror.name)
     names = [step.name for step in _STEPS]
     if record is None or record.step not in names:
         return ()
@@ -312,19 +315,6 @@ def _find_begun(mirror: Mirror) -> tuple[str, ...]:
 def _record(mirror: Mirror, **values: Any) -> None:
     with use_original():
         MirrorRecord.objects.filter(name=mirror.name).update(**values)
-
-
-def _find_tables(mirror: Mirror) -> frozenset[str]:
-    connection = connections[mirror.alias]
-    with connection.cursor() as cursor:
-        return frozenset(connection.introspection.table_names(cursor))
-
-
-def _find_marker(mirror: Mirror) -> UUID | None:
-    if Marker._meta.db_table not in _find_tables(mirror):
-        return None
-    uid: UUID | None = Marker.objects.values_list("uid", flat=True).first()
-    return uid
 
 
 def _find_directories(mirror: Mirror) -> list[Path]:
@@ -338,11 +328,12 @@ def _find_directories(mirror: Mirror) -> list[Path]:
     return roots
 
 
-def _owns(service: str) -> Callable[[Mirror, str | None], bool]:
-    return lambda mirror, superuser: mirror.find_owner(service) == mirror.name
+def _owns(service: str) -> Callable[[Provisioning], bool]:
+    return lambda work: work.mirror.find_owner(service) == work.mirror.name
 
 
-def _has_own_site(mirror: Mirror, superuser: str | None) -> bool:
+def _has_own_site(work: Provisioning) -> bool:
+    mirror = work.mirror
     if not apps.is_installed("django.contrib.sites") or not mirror.primary_host:
         return False
     # In a shared database the owner's row must not be taken.
@@ -350,52 +341,48 @@ def _has_own_site(mirror: Mirror, superuser: str | None) -> bool:
 
 
 _STEPS = (
+    # Files come first, and again after the database: each file that a row names was
+    # there when one of the two was copied.
+    ProvisionStep(
+        name=STORAGE_STEP,
+        title="prepare the storage",
+        do=fill_storage,
+        check=check_storage,
+        is_needed=_owns(STORAGE),
+    ),
     ProvisionStep(
         name="database",
-        title="create the database",
+        title="make the database",
         do=create_database,
         check=check_database,
         is_needed=_owns(DATABASE),
     ),
     ProvisionStep(
-        name="marker",
-        title="mark the database",
-        do=mark_database,
-        is_needed=_owns(DATABASE),
+        name="files",
+        title="copy files that are new",
+        do=fill_storage_again,
+        is_needed=lambda work: bool(work.content.origin) and _owns(STORAGE)(work),
     ),
     ProvisionStep(
-        name="migrations",
-        title="apply migrations",
-        do=migrate_database,
-        is_needed=_owns(DATABASE),
-    ),
-    ProvisionStep(
-        name="storage",
-        title="prepare the storage",
-        do=prepare_storage,
-        check=check_storage,
-        is_needed=_owns(STORAGE),
-    ),
-    ProvisionStep(
-        name="site", title="update the site", do=update_site, is_needed=_has_own_site
+        name="site",
+        title="update the site",
+        do=lambda work: update_site(work.mirror),
+        is_needed=_has_own_site,
     ),
     ProvisionStep(
         name="superuser",
         title="create the superuser",
-        do=create_superuser,
-        is_needed=lambda mirror, superuser: superuser is not None,
+        do=lambda work: create_superuser(work.mirror, str(work.superuser)),
+        is_needed=lambda work: work.superuser is not None,
     ),
     ProvisionStep(
         name="hook",
         title="call the project's hook",
         do=run_hook,
-        is_needed=lambda mirror, superuser: "PROVISIONED" in get_conf().hooks,
+        is_needed=lambda work: "PROVISIONED" in get_conf().hooks,
         is_final=True,
     ),
     ProvisionStep(
-        name="verify",
-        title="verify every service",
-        do=verify,
-        is_needed=lambda mirror, superuser: True,
+        name="verify", title="verify every service", do=verify, is_needed=lambda _: True
     ),
 )

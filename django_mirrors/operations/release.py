@@ -1,8 +1,10 @@
 """Which release the running code is, and which migrations a mirror lacks."""
 
 from hashlib import sha256
+from io import StringIO
 from typing import Any
 
+from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -10,7 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 from django_mirrors.conf import get_conf
 from django_mirrors.mirror import Mirror
 
-__all__ = ["find_missing_migrations", "get_release"]
+__all__ = ["find_missing_migrations", "get_release", "migrate"]
 
 
 def get_release() -> str:
@@ -32,3 +34,14 @@ def find_missing_migrations(mirror: Mirror) -> tuple[str, ...]:
     executor: Any = MigrationExecutor(connections[mirror.alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return tuple(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
+
+
+def migrate(mirror: Mirror) -> None:
+    """Apply every migration that `mirror`, the current one, has not applied yet."""
+    call_command(
+        "migrate",
+        database=mirror.alias,
+        interactive=False,
+        verbosity=0,
+        stdout=StringIO(),
+    )

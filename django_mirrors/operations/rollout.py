@@ -1,15 +1,19 @@
 """Bring mirrors in step with the running code."""
 
 from collections.abc import Iterable
+from uuid import uuid4
 
 from django_mirrors.context import use_mirror, use_original
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, State
 from django_mirrors.models import MirrorRecord
-from django_mirrors.operations.fleet import register
 from django_mirrors.operations.locks import hold_lock
-from django_mirrors.operations.provision import migrate, provision
-from django_mirrors.operations.release import find_missing_migrations, get_release
+from django_mirrors.operations.provision import continue_mirror
+from django_mirrors.operations.release import (
+    find_missing_migrations,
+    get_release,
+    migrate,
+)
 from django_mirrors.operations.reports import DONE, SKIPPED, Plan, Report, StepResult
 from django_mirrors.operations.runner import OnStep, run_steps
 from django_mirrors.registry import mirrors as fleet
@@ -42,7 +46,8 @@ def roll_out(
     Raises `OperationFailed` while the original is behind, `OperationLocked` while
     another rollout runs.
     """
-    with hold_lock("rollout", operation="A rollout") as lock:
+    identity = str(uuid4())
+    with hold_lock("rollout", operation=f"Rollout {identity}") as lock:
         _bring_original(with_original=with_original)
         release = get_release()
 
@@ -58,6 +63,7 @@ def roll_out(
             "rollout",
             ordered,
             _bring,
+            identity=identity,
             jobs=jobs,
             max_failures=max_failures,
             on_step=record,
@@ -84,7 +90,7 @@ def _bring(mirror: Mirror) -> tuple[str, str]:
         return SKIPPED, mirror.state
     if mirror.state in {State.PROVISIONING, State.FAILED}:
         with hold_lock(f"mirror:{mirror}"[:64], operation=f"Adding '{mirror}'") as own:
-            provision(register(mirror.name, {}), lock=own)
+            continue_mirror(mirror.name, lock=own)
         return DONE, "provisioned"
     if mirror.alias != mirror.name:
         return _follow_owner(mirror)

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from io import StringIO
+from contextlib import redirect_stdout
+from functools import partial
+from io import TextIOBase
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -19,6 +21,19 @@ __all__ = ["run_command"]
 _OWN_PREFIX = "mirror_"
 
 
+class _Output(TextIOBase):
+    """A stream that hands on what is written to it, at once: a command may ask."""
+
+    def __init__(self, hand_on: Callable[[str], None]) -> None:
+        self._hand_on = hand_on
+
+    def write(self, text: str) -> int:
+        """Hand the text on."""
+        if text:
+            self._hand_on(text)
+        return len(text)
+
+
 def run_command(
     mirrors: tuple[Mirror, ...],
     arguments: Sequence[str],
@@ -29,9 +44,9 @@ def run_command(
 ) -> Report:
     """Run the management command `arguments` in each mirror; return the report.
 
-    `on_output` gets the mirror's name and what the command printed there. With more
-    than one job each mirror has a process of its own, since commands share the
-    standard output and are rarely safe for threads.
+    `on_output` gets the mirror's name and what the command printed there, as it is
+    printed. With more than one job each mirror has a process of its own, since commands
+    share the standard output and are rarely safe for threads.
     """
     command, *rest = arguments
     if command.startswith(_OWN_PREFIX):
@@ -40,14 +55,14 @@ def run_command(
         )
 
     def run_here(mirror: Mirror) -> tuple[str, str]:
-        output = StringIO()
+        output = _Output(partial(on_output, mirror.name))
         try:
-            call_command(command, *rest, stdout=output, stderr=output)
+            # Many commands print past the output that they are given.
+            with redirect_stdout(output):
+                call_command(command, *rest, stdout=output, stderr=output)
         except SystemExit as error:
             if error.code not in {None, 0}:
                 raise CommandError(f"The command ended with {error.code}.") from error
-        finally:
-            on_output(mirror.name, output.getvalue())
         return DONE, ""
 
     def run_apart(mirror: Mirror) -> tuple[str, str]:

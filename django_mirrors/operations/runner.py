@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ def run_steps(
     mirrors: Iterable[Mirror],
     step: Step,
     *,
+    identity: str | None = None,
     jobs: int = 1,
     max_failures: int | None = None,
     on_step: OnStep | None = None,
@@ -73,7 +75,9 @@ def run_steps(
     for mirror in left:
         take(StepResult(mirror=mirror.name, outcome=SKIPPED, detail="not begun"))
     results.sort(key=lambda item: item.mirror)
-    return Report(operation=operation, id=str(uuid4()), results=tuple(results))
+    return Report(
+        operation=operation, id=identity or str(uuid4()), results=tuple(results)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,26 +103,31 @@ def _run_in_threads(
     jobs: int,
     on_tick: Callable[[], None] | None,
 ) -> list[Mirror]:
-    left: Iterator[Mirror] = iter(waiting)
-    running: set[Future[StepResult]] = set()
+    left = deque(waiting)
+    running: dict[Future[StepResult], str] = {}
     with ThreadPoolExecutor(max_workers=jobs) as executor:
         while True:
-            while len(running) < jobs and not work.stopped.is_set():
-                mirror = next(left, None)
-                if mirror is None:
+            while left and len(running) < jobs and not work.stopped.is_set():
+                if _follows(left[0], running.values()):
                     break
-                running.add(
-                    executor.submit(_do_in_thread, work.operation, mirror, work.step)
+                mirror = left.popleft()
+                future = executor.submit(
+                    _do_in_thread, work.operation, mirror, work.step
                 )
+                running[future] = mirror.name
             if not running:
                 return list(left)
-            done, running = wait(
-                running, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED
-            )
+            done, _ = wait(running, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
+                del running[future]
                 work.take(future.result())
             if not done and on_tick is not None:
                 on_tick()
+
+
+def _follows(mirror: Mirror, names: Iterable[str]) -> bool:
+    """Whether the owner of the mirror's database is still at work on it."""
+    return mirror.alias != mirror.name and mirror.alias in names
 
 
 def _do_in_thread(operation: str, mirror: Mirror, step: Step) -> StepResult:
@@ -140,8 +149,9 @@ def _do(operation: str, mirror: Mirror, step: Step) -> StepResult:
         outcome, detail, error = FAILED, "", describe(problem)
     except Exception as problem:
         # A project's own migration or command can raise anything; the other mirrors
-        # must still be served, and the traceback is what its developer needs.
-        logger.exception("%s of '%s' failed.", operation, mirror)
+        # must still be served. The traceback is what its developer needs; a level
+        # above this one would show it to every operator whose project logs nothing.
+        logger.info("%s of '%s' failed.", operation, mirror, exc_info=True)
         outcome, detail, error = FAILED, "", describe(problem)
     seconds = monotonic() - began
     logger.info("%s of '%s': %s in %.3f s.", operation, mirror, outcome, seconds)

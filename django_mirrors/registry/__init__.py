@@ -12,6 +12,7 @@ from collections.abc import (
     ValuesView,
 )
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event, Lock, RLock, Thread, get_ident
 from time import monotonic, sleep
 from typing import NamedTuple
@@ -36,6 +37,8 @@ logger = logging.getLogger("django_mirrors.registry")
 _FIRST_LOOK_SECONDS = 1.0
 # How long a process that starts waits for the original's database, if that hangs.
 _START_SECONDS = 10.0
+# How long a fork waits for a look at the fleet to end.
+_FORK_SECONDS = 3.0
 
 
 class Original(NamedTuple):
@@ -70,7 +73,11 @@ class MirrorRegistry(Mapping[str, Mirror]):
 
     def __init__(self) -> None:
         self._forget()
-        os.register_at_fork(after_in_child=self._forget_thread)
+        os.register_at_fork(
+            before=self._pause,
+            after_in_parent=self._resume,
+            after_in_child=self._forget_thread,
+        )
 
     def __getitem__(self, name: str) -> Mirror:
         mirror = self.get_snapshot().get(name)
@@ -210,7 +217,18 @@ class MirrorRegistry(Mapping[str, Mirror]):
         self._lock = RLock()
         self._starting = Lock()
         self._reader = None
+        self._patience = _FORK_SECONDS
         self._watching = None
+
+    def _pause(self) -> None:
+        # A child that is forked while another thread is inside SQLite, or a driver, has
+        # their locks for ever. A database that hangs must not keep processes from it.
+        if not self._lock.acquire(timeout=self._patience):
+            self._patience = 0.0  # until the look ends that hangs now
+
+    def _resume(self) -> None:
+        with suppress(RuntimeError):  # if it was not acquired in time
+            self._lock.release()
 
     def _get_fresh_snapshot(self) -> Snapshot:
         snapshot = self._snapshot
@@ -239,6 +257,7 @@ class MirrorRegistry(Mapping[str, Mirror]):
                 new = self._loader.load() if is_first else self._loader.refresh()
             finally:
                 self._reader = None
+                self._patience = _FORK_SECONDS
             self._looked = monotonic()
             if new is None:
                 return
@@ -273,9 +292,11 @@ class MirrorRegistry(Mapping[str, Mirror]):
             watching.looked.set()
         while not watching.is_over:
             try:
-                self._loader.save()
+                with self._lock:
+                    self._loader.save()
                 sleep(get_conf().poll_seconds)
-                self._look()
+                if not watching.is_over:
+                    self._look()
             except Exception:
                 # The watcher must outlive whatever a source or a receiver throws.
                 logger.exception("Looking for changes of the fleet failed.")

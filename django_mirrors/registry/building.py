@@ -102,6 +102,7 @@ def _read_columns(record: Record, place: str) -> dict[str, Any]:
         "reason": record.reason,
         "retry_after": record.retry_after,
         "release": record.release,
+        "is_read_only": bool(record.read_only),
     }
 
 

@@ -96,16 +96,20 @@ def change_fleet(
     tried = {**fleet.refused, **records}
     if names is not None:
         tried = {name: record for name, record in tried.items() if name in names}
+
+    def claims_more(mirror: Mirror) -> bool:
+        # Who has a host already keeps it, if another one claims it at the same time.
+        before = old.get(mirror.name)
+        return before is None or not set(mirror.hosts) <= set(before.hosts)
+
     draft = Draft(fleet.snapshot.original, fleet.snapshot)
     assembly = _Assembly(fleet.conf, declared, old.get, draft)
     built = {name: assembly.resolve(record) for name, record in tried.items()}
     gone = fleet.ghosts | _find_gone(fleet, names) | _find_renamed(old, built)
-    gone -= tried.keys()
     for name in {*gone, *built} - assembly.wrong.keys():
         draft.take_out(name)
-    for name, mirror in built.items():
-        if mirror is not None:
-            assembly.put(mirror, tried[name])
+    for mirror in sorted(filter(None, built.values()), key=claims_more):
+        assembly.put(mirror, tried[mirror.name])
     for name in gone & declared.keys():
         # As it is written again.
         assembly.put(declared[name])

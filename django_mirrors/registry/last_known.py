@@ -18,18 +18,22 @@ __all__ = ["Unsaved", "read_last_known", "save_last_known"]
 
 logger = logging.getLogger("django_mirrors.registry")
 
-_FORMAT = 1
+_FORMAT = 2
 _SECONDS = 5  # to wait for another process that writes
 _TABLES = """
     CREATE TABLE version (number INTEGER, deletions INTEGER);
     CREATE TABLE record (
-        name TEXT PRIMARY KEY, uid TEXT, state TEXT, declared INTEGER, definition TEXT,
-        reason TEXT, retry_after INTEGER, release TEXT, version INTEGER
+        name TEXT PRIMARY KEY,
+        uid TEXT UNIQUE,  -- so that a mirror of another name replaces what it was
+        state TEXT, declared INTEGER, definition TEXT, reason TEXT,
+        retry_after INTEGER, release TEXT, version INTEGER,
+        read_only INTEGER
     ) WITHOUT ROWID;
 """
 _COLUMNS = ", ".join(Record._fields)
 _SELECT = f"SELECT {_COLUMNS} FROM record"  # noqa: S608 - names of columns
-_REPLACE = f"INSERT OR REPLACE INTO record ({_COLUMNS}) VALUES ({','.join('?' * 9)})"  # noqa: S608
+_MARKS = ", ".join("?" for _ in Record._fields)
+_REPLACE = f"INSERT OR REPLACE INTO record ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
 
 
 class Unsaved(NamedTuple):
@@ -40,6 +44,7 @@ class Unsaved(NamedTuple):
     previous: FleetVersion | None = None
     changed: Iterable[Record] = ()
     names: frozenset[str] | None = None  # of all records, if some were deleted
+    kept: frozenset[str] = frozenset()  # whose rows stay as they are
 
 
 def save_last_known(path: Path, unsaved: Unsaved) -> None:
@@ -91,8 +96,7 @@ def _save(path: Path, unsaved: Unsaved) -> None:
         if stored is not None and stored == unsaved.previous:
             _change(database, unsaved)
         elif stored is None or not _is_ahead(stored, unsaved):
-            database.execute("DELETE FROM record")
-            _write(database, unsaved.read_all())
+            _replace(database, unsaved)
         else:
             return
         database.execute("DELETE FROM version")
@@ -105,12 +109,23 @@ def _is_ahead(stored: FleetVersion, unsaved: Unsaved) -> bool:
     return unsaved.previous is not None and stored.number > unsaved.version.number
 
 
+def _replace(database: sqlite3.Connection, unsaved: Unsaved) -> None:
+    stored = {name for (name,) in database.execute("SELECT name FROM record")}
+    _delete(database, stored - unsaved.kept)
+    records = unsaved.read_all()
+    _write(database, (item for item in records if item.name not in unsaved.kept))
+
+
 def _change(database: sqlite3.Connection, unsaved: Unsaved) -> None:
     _write(database, unsaved.changed)
     if unsaved.names is not None:
-        kept = {name for (name,) in database.execute("SELECT name FROM record")}
-        gone = [(name,) for name in kept - unsaved.names]
-        database.executemany("DELETE FROM record WHERE name = ?", gone)
+        stored = {name for (name,) in database.execute("SELECT name FROM record")}
+        _delete(database, stored - unsaved.names)
+
+
+def _delete(database: sqlite3.Connection, names: Iterable[str]) -> None:
+    rows = ((name,) for name in names)
+    database.executemany("DELETE FROM record WHERE name = ?", rows)
 
 
 def _write(database: sqlite3.Connection, records: Iterable[Record]) -> None:

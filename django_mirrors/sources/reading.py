@@ -44,7 +44,8 @@ def build_mirrors(
 
 def _build(declaration: Declaration, defaults: Mapping[str, Any]) -> Mirror:
     name, definition, source, place = declaration
-    uid = build_uid(str(name))
+    # A name that is no text, or cannot be encoded, is told with all that is wrong.
+    uid = build_uid(str(name).encode(errors="replace").decode())
     if isinstance(name, str) and isinstance(definition, Mapping):
         definition = fill_defaults(name, definition, defaults, uid=uid)
     return Mirror.from_mapping(name, definition, uid=uid, source=source, place=place)

@@ -34,7 +34,7 @@ _VERSION = "SELECT number, deletions FROM django_mirrors_fleetversion"
 _NAMES = "SELECT name FROM django_mirrors_mirrorrecord"
 _RECORDS = (
     "SELECT name, uid, state, declared, definition, reason, retry_after, "
-    '"release", version FROM django_mirrors_mirrorrecord WHERE version > %s'
+    '"release", version, read_only FROM django_mirrors_mirrorrecord WHERE version > %s'
 )
 _TABLE = "django_mirrors_fleetversion"
 _HAS_TABLE: Mapping[str, str] = {
@@ -71,6 +71,7 @@ class Record(NamedTuple):
     retry_after: int
     release: str
     version: int
+    read_only: Any = False  # a flag
 
 
 # The version while there are no tables for records.

@@ -122,19 +122,35 @@ class MirrorFileSystemStorage(FileSystemStorage):
                     f"{posixpath.dirname(name)} exists and is not a directory."
                 ) from error
             else:
-                self._write(fd, content, root=place.root)
+                self._write(fd, content, place, is_new=not overwrite)
                 return posixpath.normpath(name)
 
-    def _write(self, fd: int, content: File[Any], *, root: str) -> None:
+    def _write(
+        self, fd: int, content: File[Any], place: _Place, *, is_new: bool
+    ) -> None:
         with os.fdopen(fd, "wb") as target:
             locks.lock(target, locks.LOCK_EX)
-            for chunk in content.chunks():
-                target.write(chunk.encode() if isinstance(chunk, str) else chunk)
+            try:
+                for chunk in content.chunks():
+                    target.write(chunk.encode() if isinstance(chunk, str) else chunk)
+                target.flush()
+            except BaseException:
+                # The disk is full, or an upload broke off: nobody knows of the file.
+                if is_new:
+                    self._discard(fd, place)
+                raise
             if _CAN_ENTER:
-                self._set_access(fd, root=root)
+                self._set_access(fd, root=place.root)
         if hasattr(content, "temporary_file_path"):
             # Django moves such a file: whoever made it expects it to be gone.
             Path(content.temporary_file_path()).unlink(missing_ok=True)
+
+    def _discard(self, fd: int, place: _Place) -> None:
+        """Delete the open file, unless its name is somebody else's by now."""
+        with suppress(OSError), self._enter(place) as (target, directory):
+            info = os.stat(target, dir_fd=directory, follow_symlinks=False)
+            if os.path.samestat(info, os.fstat(fd)):
+                os.unlink(target, dir_fd=directory)
 
     def _set_access(self, fd: int, *, root: str) -> None:
         if self.file_permissions_mode is not None:

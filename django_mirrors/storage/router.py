@@ -10,10 +10,13 @@ from django.core.files import File
 from django.core.files.storage import Storage
 from django.utils.deconstruct import deconstructible
 
-from django_mirrors.storage.backends import DEFAULT_ALIAS, get_backend
+from django_mirrors.exceptions import MirrorUnavailable
+from django_mirrors.storage.backends import DEFAULT_ALIAS, get_backend, get_owner
 from django_mirrors.storage.names import check_name
 
 __all__ = ["MirrorStorage"]
+
+_READING = frozenset("rbt")  # the letters of modes that change nothing
 
 
 @deconstructible(path="django_mirrors.storage.MirrorStorage")
@@ -21,8 +24,8 @@ class MirrorStorage(Storage):
     """Passes every call on to the current mirror's own backend of the same alias.
 
     The backend is found when the call is made, never before. Raises `NoCurrentMirror`
-    without a mirror, and `SuspiciousFileOperation` for names that cannot lie below the
-    backend's root.
+    without a mirror, `MirrorUnavailable` for changes while the mirror is read-only, and
+    `SuspiciousFileOperation` for names that cannot lie below the backend's root.
     """
 
     def __init__(self, alias: str = DEFAULT_ALIAS) -> None:
@@ -38,14 +41,17 @@ class MirrorStorage(Storage):
             raise AttributeError(name)
         return getattr(get_backend(self._alias), name)
 
-    def open(self, name: str, *args: Any, **kwargs: Any) -> File[Any]:
+    def open(self, name: str, mode: str = "rb", *args: Any, **kwargs: Any) -> File[Any]:
         """Return the open file `name`."""
-        return get_backend(self._alias).open(check_name(name), *args, **kwargs)
+        if not _READING.issuperset(mode):
+            _check_writable()
+        return get_backend(self._alias).open(check_name(name), mode, *args, **kwargs)
 
     def save(
         self, name: str | None, content: IO[Any], *args: Any, **kwargs: Any
     ) -> str:
         """Save `content` and return the name it got."""
+        _check_writable()
         backend = get_backend(self._alias)
         return backend.save(
             _check_new_name(content.name if name is None else name),
@@ -56,6 +62,7 @@ class MirrorStorage(Storage):
 
     def delete(self, name: str) -> None:
         """Delete the file `name`."""
+        _check_writable()
         get_backend(self._alias).delete(check_name(name))
 
     def exists(self, name: str) -> bool:
@@ -115,6 +122,16 @@ class MirrorStorage(Storage):
     def generate_filename(self, filename: str | PathLike[str]) -> str:
         """Return the name to save an upload by."""
         return get_backend(self._alias).generate_filename(filename)
+
+
+def _check_writable() -> None:
+    """Raise `MirrorUnavailable` while the files are moved."""
+    owner = get_owner()
+    if owner.is_read_only:
+        raise MirrorUnavailable(
+            f"Mirror '{owner}' is read-only while it is moved, so no file was changed. "
+            "Try again in a few seconds."
+        )
 
 
 def _check_new_name(name: str) -> str:

@@ -7,7 +7,6 @@ from django.http import HttpRequest
 
 from shop.cart import Cart
 from shop.models import Category, Page
-from shop.theme import get_theme
 
 
 def shop(request: HttpRequest) -> dict[str, Any]:
@@ -21,7 +20,6 @@ def shop(request: HttpRequest) -> dict[str, Any]:
             "address": settings.SHOP_ADDRESS,
             "email": settings.DEFAULT_FROM_EMAIL,
             "time_zone": settings.TIME_ZONE,
-            "theme": get_theme(),
             "cart_size": len(Cart(request)),
             "categories": Category.objects.prefetch_related("texts"),
             "pages": Page.objects.in_language(),

@@ -9,8 +9,6 @@ app_name = "shop"
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("theme.css", views.theme, name="theme"),
-    path("favicon.svg", views.favicon, name="favicon"),
     path("search/", views.search, name="search"),
     path("category/<slug:slug>/", views.category, name="category"),
     path("product/<slug:slug>/", views.product, name="product"),

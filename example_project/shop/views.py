@@ -14,14 +14,12 @@ from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from shop.cart import Cart
 from shop.checkout import SoldOut, get_shipping, place_order
 from shop.forms import AddToCartForm, CheckoutForm, LogInForm, SignUpForm
 from shop.models import Category, Customer, Order, OrderLine, Page, Product
-from shop.theme import build_css, get_theme
 
 _ORDERS = "orders"
 
@@ -48,18 +46,6 @@ def _get_popular() -> list[Product]:
         cache.set("popular", ids, 60)
     products = Product.objects.with_texts().in_bulk(ids)
     return [products[pk] for pk in ids if pk in products]
-
-
-@require_safe
-@cache_control(no_cache=True)
-def theme(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(build_css(get_theme()), content_type="text/css")
-
-
-@require_safe
-@cache_control(no_cache=True)
-def favicon(request: HttpRequest) -> HttpResponse:
-    return render(request, "shop/favicon.svg", content_type="image/svg+xml")
 
 
 @require_safe

@@ -8,7 +8,6 @@ from urllib.parse import quote
 from django.core.management.utils import get_random_secret_key
 
 from django_mirrors.db import mirror_databases
-from shopfront import themes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything the example writes: databases, media, mail, the secret key.
@@ -60,7 +59,8 @@ ASGI_APPLICATION = "shopfront.asgi.application"
 
 TEMPLATES = [
     {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "BACKEND": "django_mirrors.templates.MirrorTemplates",
+        "NAME": "django",
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -86,8 +86,12 @@ DATABASE_ROUTERS = ["django_mirrors.db.MirrorRouter"]
 
 STORAGES = {
     "default": {"BACKEND": "django_mirrors.storage.MirrorStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "django_mirrors.staticfiles.ThemeStaticStorage"},
 }
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "django_mirrors.staticfiles.ThemeFinder",
+]
 MEDIA_ROOT = VAR / "media" / "original"
 MEDIA_URL = "/media/"
 STATIC_URL = "/static/"
@@ -100,7 +104,7 @@ CACHES = {
 }
 
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-EMAIL_FILE_PATH = VAR / "mail"
+EMAIL_FILE_PATH = VAR / "mail" / "original"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -123,7 +127,6 @@ SHOP_LEAD = "The demonstration of a shop that is sold under many names."
 SHOP_NOTICE = "Demonstration: nothing here can really be bought."
 SHOP_ADDRESS = "Shopfront Ltd\n1 Sample Street"
 SHOP_CURRENCY = "EUR"
-SHOP_THEME: dict[str, str] = {}
 
 MIRRORS = {
     "books": {
@@ -141,8 +144,8 @@ MIRRORS = {
             "SHOP_NOTICE": "Free postage in Britain from £40",
             "SHOP_ADDRESS": "9 Old Ropewalk\nLondon E1W 3TD",
             "SHOP_CURRENCY": "GBP",
-            "SHOP_THEME": themes.PAPER,
         },
+        "THEME": "paper",
     },
     "films": {
         "NAME": "Lichtspielhaus Nord",
@@ -159,8 +162,8 @@ MIRRORS = {
             "SHOP_NOTICE": "Versandkostenfrei ab 40 €",
             "SHOP_ADDRESS": "Lichtspielhaus Nord eG\nPrinzenallee 31\n13359 Berlin",
             "SHOP_CURRENCY": "EUR",
-            "SHOP_THEME": themes.NOIR,
         },
+        "THEME": "noir",
     },
     # The French storefront of `films`: same goods, same stock, a name of its own.
     "films-fr": {
@@ -179,8 +182,8 @@ MIRRORS = {
             "SHOP_NOTICE": "Livraison offerte à partir de 40 €",
             "SHOP_ADDRESS": "Minuit Ciné\n18 passage du Caire\n75002 Paris",
             "SHOP_CURRENCY": "EUR",
-            "SHOP_THEME": themes.VELVET,
         },
+        "THEME": "velvet",
     },
 }
 
@@ -192,8 +195,10 @@ MIRRORS_OPTIONS = {
         "HOSTS": ["{name}.localhost"],
         "DATABASE": f"sqlite:///{VAR_PATH}/mirrors/{{name}}.sqlite3",
         "STORAGE": f"file://{VAR_PATH}/media/{{name}}/",
+        "MAIL": f"file://{VAR_PATH}/mail/{{name}}/",
     },
     "ORIGINAL": {"HOSTS": ["shop.localhost", "localhost", "127.0.0.1"]},
+    "THEMES": BASE_DIR / "themes",
     "SNAPSHOT": VAR / "mirrors-snapshot.json",
     "ARCHIVES": f"file://{VAR_PATH}/archives/",
 }

@@ -4,7 +4,7 @@
 
 Both sides answer in turn, so that a noisy machine slows both. With PostgreSQL at
 TEST_POSTGRES_URL the query is measured there too, one database for each of the mirrors
-that are asked. Figures are medians over the rounds.
+that are asked, and one schema for each. Figures are medians over the rounds.
 """
 
 import argparse
@@ -21,6 +21,7 @@ POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"
 )
 DATABASES = 4
+SCHEMAS = (1, 4, 100)  # as many as are asked in turn
 _BARE = ("query", "atomic")
 
 
@@ -102,6 +103,22 @@ def drop_databases() -> None:
             connection.execute(f"DROP DATABASE dm_benchmark_{number} WITH (FORCE)")
 
 
+def compare_schemas(database: str, size: int, rounds: int) -> None:
+    """Print what a schema for each mirror adds; bare Django has one, and keeps it."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        for number in range(max(SCHEMAS)):
+            connection.execute(f"CREATE SCHEMA s{number}")
+    common = {"mirrors": size, "databases": [database], "age": 600}
+    for asked in SCHEMAS:
+        bare = Worker(target="bare", asked=1, **common)
+        schemas = max(SCHEMAS)
+        mirrored = Worker(target="mirrors", asked=asked, schemas=schemas, **common)
+        title = f"wsgi, query, schemas, {size} mirrors, {asked} asked in turn"
+        compare(title, "query", bare, mirrored, rounds=rounds, count=1000)
+        bare.close()
+        mirrored.close()
+
+
 def main() -> None:
     """Run all comparisons."""
     parser = argparse.ArgumentParser()
@@ -144,6 +161,7 @@ def main() -> None:
                 compare(title, view, bare, mirrored, rounds=options.rounds, count=1000)
             bare.close()
             mirrored.close()
+        compare_schemas(databases[0], max(sizes), options.rounds)
     finally:
         drop_databases()
 

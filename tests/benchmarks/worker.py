@@ -19,8 +19,13 @@ from django.conf import settings
 VIEWS = ("plain", "query", "atomic")
 
 
-def configure(target: str, mirrors: int, databases: list[str], age: int) -> list[str]:
-    """Configure Django for `target`; return the hosts to ask."""
+def configure(
+    target: str, mirrors: int, databases: list[str], age: int, schemas: int = 0
+) -> list[str]:
+    """Configure Django for `target`; return the hosts to ask.
+
+    With `schemas`, the mirrors are in so many schemas of the first database.
+    """
     original = dj_database_url.parse(databases[0], conn_max_age=age)
     options: dict[str, Any] = {
         "DEBUG": False,
@@ -55,6 +60,7 @@ def configure(target: str, mirrors: int, databases: list[str], age: int) -> list
                     "HOSTS": [host],
                     "DATABASE": databases[number % len(databases)],
                     "STATE": "active",
+                    **({"SCHEMA": f"s{number % schemas}"} if schemas else {}),
                 }
                 for number, host in enumerate(hosts)
             },
@@ -137,7 +143,11 @@ def main() -> None:
     """Answer until the input ends."""
     options = json.loads(sys.argv[1])
     hosts = configure(
-        options["target"], options["mirrors"], options["databases"], options["age"]
+        options["target"],
+        options["mirrors"],
+        options["databases"],
+        options["age"],
+        options.get("schemas", 0),
     )
     hosts = hosts[: options["asked"]]
     from django.core.asgi import get_asgi_application

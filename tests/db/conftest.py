@@ -25,7 +25,7 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
 
     def manage(
-        self, *arguments: str, code: int = 0, **variables: str
+        self, *arguments: str, code: int = 0, given: str = "", **variables: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run `manage.py` and return what it said; fail if it exits otherwise."""
         foreign = {"DJANGO_MIRROR", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
@@ -34,6 +34,8 @@ class Project:
             [sys.executable, "manage.py", *arguments],
             cwd=self.directory,
             env={**kept, "PYTHONPATH": str(ROOT), **self.environment, **variables},
+            input=given,
+            start_new_session=True,  # no terminal, so that a password is read here
             capture_output=True,
             text=True,
             timeout=120,

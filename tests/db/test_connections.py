@@ -13,6 +13,7 @@ from django.db import (
     reset_queries,
     transaction,
 )
+from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.utils.connection import ConnectionDoesNotExist
 
 from django_mirrors import bind_mirror, use_mirror, use_original
@@ -261,27 +262,27 @@ def test_task_is_cancelled_out_of_its_mirror(fleet):
 def second_home(fleet):
     """A second, empty database for `books`."""
     database = fleet.take()
-    yield fleet.build_url(database)
+    yield fleet.define(database)
     fleet.give_back(database)
 
 
-def move(settings, mirror, url):
-    settings.MIRRORS = {
-        **settings.MIRRORS,
-        mirror: {**settings.MIRRORS[mirror], "DATABASE": url},
+def move(settings, mirror, home):
+    kept = {
+        key: item
+        for key, item in settings.MIRRORS[mirror].items()
+        if key not in {"DATABASE", "SCHEMA"}
     }
+    settings.MIRRORS = {**settings.MIRRORS, mirror: {**kept, **home}}
     _ = mirrors[mirror]
 
 
 def test_changed_database_is_used_at_once(fleet, second_home, settings):
     with use_mirror("books"):
         Book.objects.create(title="Emma")
-        before = connection.connection
 
         move(settings, "books", second_home)
 
         assert Book.objects.count() == 0
-        assert connection.connection is not before
 
 
 def test_changed_database_is_not_used_within_a_transaction(
@@ -312,7 +313,7 @@ def test_mirror_moves_to_another_engine(fleet, settings, tmp_path):
         Book.objects.count()
 
         engine = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
-        move(settings, "books", engine)
+        move(settings, "books", {"DATABASE": engine})
 
         assert connection.vendor == "sqlite"
         with connection.cursor() as cursor:
@@ -337,7 +338,7 @@ def test_mirror_that_begins_to_share_uses_the_owners_database(fleet, settings):
     books = {
         key: item
         for key, item in settings.MIRRORS["books"].items()
-        if key != "DATABASE"
+        if key not in {"DATABASE", "SCHEMA"}
     }
     settings.MIRRORS = {
         **settings.MIRRORS,
@@ -370,7 +371,7 @@ def test_secret_that_was_replaced_is_read_when_the_old_one_fails(
     secret = tmp_path / "url"
     right = settings.MIRRORS["books"]["DATABASE"]
     secret.write_text("postgres://app:old@127.0.0.1:1/books")
-    move(settings, "books", f"file:{secret}")
+    move(settings, "books", {"DATABASE": f"file:{secret}"})
     with use_mirror("books"), pytest.raises(MirrorUnavailable):
         Book.objects.count()
 
@@ -389,6 +390,51 @@ def test_a_mirror_without_a_database_says_so(db, settings):
         "Mirror 'books' has no database. Add 'DATABASE' to its definition, "
         "or to MIRRORS_OPTIONS['DEFAULTS']."
     )
+
+
+@pytest.mark.parametrize(
+    "engine", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+def test_secret_that_was_replaced_by_a_wrong_one_is_told_without_it(
+    fleet, settings, tmp_path
+):
+    secret = tmp_path / "url"
+    secret.write_text("postgres://app:old@127.0.0.1:1/books")
+    move(settings, "books", {"DATABASE": f"file:{secret}"})
+    with use_mirror("books"), pytest.raises(MirrorUnavailable):
+        Book.objects.count()
+
+    secret.write_text("postgres://app:hidden@127.0.0.1:1/books")
+
+    with use_mirror("books"), pytest.raises(MirrorUnavailable) as caught:
+        Book.objects.count()
+    assert "cannot be reached" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+def test_connection_of_the_current_mirror_can_be_dropped(fleet):
+    count_books("films")
+    with use_mirror("books"):
+        Book.objects.count()
+        before = connections["books"]
+        before.close()
+
+        del connections["default"]
+
+        assert connections["books"] is not before
+    assert "films" in list_open()
+
+
+def test_plain_connection_that_a_test_put_in_place_stays(long_fleet):
+    first, *others = long_fleet
+    plain = DatabaseWrapper(connections.settings[first], first)
+    with use_mirror(first):
+        connections[first] = plain
+
+    for name in others:
+        count_books(name)
+
+    assert connections[first] is plain
 
 
 def test_connection_set_by_hand_is_the_current_mirrors(fleet):

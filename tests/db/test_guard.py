@@ -5,14 +5,21 @@ from contextlib import closing
 from time import monotonic
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import (
+    DatabaseError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
 from django_mirrors import cross_mirrors, use_mirror
-from django_mirrors.db.breaker import Breaker, breaker
+from django_mirrors.db.breaker import Breaker, _build_key, breaker
 from django_mirrors.exceptions import MirrorUnavailable, NoCurrentMirror, WrongMirror
 from django_mirrors.testing import no_mirror
-from tests.bookshop.models import Book
+from tests.bookshop.models import Author, Book
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +139,45 @@ def test_procedure_is_called_in_the_current_mirror(fleet):
     assert name == connections["books"].settings_dict["NAME"]
 
 
+def test_many_statements_at_once_run_in_the_current_mirror(fleet):
+    with use_mirror("books"), connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO bookshop_author (name) VALUES (%s)", [("Austen",), ("Lem",)]
+        )
+
+    with use_mirror("books"):
+        assert set(Author.objects.values_list("name", flat=True)) == {"Austen", "Lem"}
+    with use_mirror("films"):
+        assert not Author.objects.exists()
+
+
+@pytest.mark.django_db(databases=["default", "analytics"])
+def test_database_of_the_projects_own_needs_no_mirror(fleet):
+    analytics = connections["analytics"]
+    with no_mirror(), CaptureQueriesContext(analytics) as captured:
+        with analytics.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            assert cursor.fetchall() == [(1,)]
+        with analytics.chunked_cursor() as cursor:
+            cursor.execute("SELECT 2")
+            assert list(cursor) == [(2,)]
+
+    assert len(captured) == 2
+    assert not analytics.is_in_use() or analytics.in_atomic_block
+
+
+@pytest.mark.django_db(databases=["default", "analytics"])
+def test_database_of_the_projects_own_fails_as_in_django(monkeypatch, tmp_path):
+    lost = tmp_path / "missing" / "analytics.sqlite3"
+    monkeypatch.setitem(connections.settings["analytics"], "NAME", str(lost))
+    analytics = connections.create_connection("analytics")
+
+    with pytest.raises(OperationalError, match="unable to open") as caught:
+        analytics.ensure_connection()
+
+    assert not isinstance(caught.value, MirrorUnavailable)
+
+
 def test_crossing_lets_a_connection_be_used(fleet):
     fill("books")
 
@@ -195,7 +241,8 @@ def test_iterators_of_two_mirrors_interleave(fleet):
 
 
 def test_logged_queries_belong_to_the_mirror(fleet):
-    books = connections["books"]
+    with use_mirror("books"):
+        books = connections["books"]
     with use_mirror("books"), CaptureQueriesContext(books) as captured:
         list(Book.objects.all())
         with use_mirror("films"):
@@ -345,12 +392,83 @@ def test_exhausted_pool_is_tried_each_time(monkeypatch):
     monkeypatch.setattr("django_mirrors.db.breaker.monotonic", lambda: now[0])
     watcher = Breaker()
 
-    def attempt():
+    def attempt(*, fails=True):
         with watcher.watched({"OPTIONS": {"pool": True}}, mirror="books"):
             now[0] += 5
-            raise TimeoutError
+            if fails:
+                raise TimeoutError
 
     with pytest.raises(TimeoutError):
         attempt()
     with pytest.raises(TimeoutError):
         attempt()
+    attempt(fails=False)
+
+
+def test_server_that_answers_while_a_thread_waits_to_try_it_is_tried(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("django_mirrors.db.breaker.monotonic", lambda: now[0])
+    watcher = Breaker()
+
+    class AnsweredMeanwhile:
+        def __enter__(self):
+            watcher.forget()
+
+        def __exit__(self, *details):
+            pass
+
+    def attempt(*, fails):
+        with watcher.watched({"OPTIONS": {}, "HOST": "db"}, mirror="books"):
+            now[0] += 2
+            if fails:
+                raise TimeoutError
+        return "connected"
+
+    with pytest.raises(TimeoutError):
+        attempt(fails=True)
+    monkeypatch.setattr(watcher, "_lock", AnsweredMeanwhile())
+
+    assert attempt(fails=False) == "connected"
+
+
+def test_silence_that_another_thread_found_out_counts():
+    watcher, config = Breaker(), {"NAME": "books"}
+    began = monotonic()
+
+    def ask():
+        watcher._hold(_build_key(config))
+        return True
+
+    assert watcher.is_silent(config, since=began, ask=ask)
+    assert watcher.is_silent(config, since=began, ask=lambda: pytest.fail("asked"))
+    assert not watcher.is_silent(config, since=monotonic(), ask=lambda: True)
+
+
+def test_error_of_many_statements_stays_what_it_is(fleet):
+    with use_mirror("books"), connection.cursor() as cursor:
+        with pytest.raises(DatabaseError, match="nothing"):
+            cursor.executemany("INSERT INTO nothing VALUES (%s)", [(1,)])
+
+
+def test_error_of_a_commit_stays_what_it_is(fleet, monkeypatch):
+    with use_mirror("books"):
+        opened = connections["books"]
+        opened.ensure_connection()
+
+        def fail(self):
+            raise OperationalError("disk is full")
+
+        monkeypatch.setattr(BaseDatabaseWrapper, "_commit", fail)
+        with pytest.raises(OperationalError, match="disk is full"):
+            opened._commit()
+
+
+def test_error_on_a_database_that_was_left_says_so(fleet, monkeypatch):
+    with use_mirror("books"):
+        opened = connections["books"]
+        opened.ensure_connection()
+        monkeypatch.setattr(connections.settings, "get_current", lambda alias: {})
+
+        with pytest.raises(MirrorUnavailable, match="was changed while it was used"):
+            opened.explain(OperationalError("terminated"))
+        opened.explain(ProgrammingError("no such table"))

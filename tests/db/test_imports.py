@@ -1,5 +1,6 @@
 """A module belongs to no mirror, whichever one is current when it is imported."""
 
+import builtins
 import importlib
 import sys
 from contextvars import Context
@@ -9,6 +10,7 @@ import pytest
 
 from django_mirrors import find_current_mirror, use_mirror
 from django_mirrors.context import Command
+from django_mirrors.db.imports import leave_mirror_at_import
 from django_mirrors.exceptions import NoCurrentMirror
 from tests.bookshop.models import Book
 
@@ -42,6 +44,19 @@ def test_query_set_of_a_class_serves_every_mirror(fleet, write_module):
 
     with use_mirror("films"):
         assert str(form_class())
+
+
+def test_modules_are_imported_once_however_often_it_is_asked_for(fleet, write_module):
+    before = [*sys.meta_path]
+    leave_mirror_at_import()
+
+    write_module("lazy_counted", "import builtins\nbuiltins.lazy_count += 1")
+    builtins.lazy_count = 0
+    with use_mirror("books"):
+        importlib.import_module("lazy_counted")
+
+    assert sys.meta_path == before
+    assert builtins.lazy_count == 1
 
 
 def test_mirror_is_current_again_after_an_import(fleet, write_module):

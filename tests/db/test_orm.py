@@ -142,7 +142,9 @@ def test_content_types_permissions_and_the_admins_log(author):
 
 
 def test_raw_queries(author):
-    books = Book.objects.raw("SELECT * FROM bookshop_book WHERE stock > %s", [1])
+    books = Book.objects.raw(
+        "SELECT * FROM bookshop_book WHERE stock > %s ORDER BY id", [1]
+    )
 
     assert [book.title for book in books] == ["Novel 2", "Novel 3"]
     assert {book.author.name for book in books} == {"Jane Austen"}

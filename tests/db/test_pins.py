@@ -6,6 +6,7 @@ from copy import copy, deepcopy
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
 from django.core.files.base import ContentFile
 from django.db import connections
 from django.db.models import (
@@ -15,11 +16,14 @@ from django.db.models import (
     OuterRef,
     Prefetch,
     Q,
+    QuerySet,
     Subquery,
     prefetch_related_objects,
 )
+from django.utils.connection import ConnectionDoesNotExist
 
 from django_mirrors import cross_mirrors, use_mirror, use_original
+from django_mirrors.db.pins import pin_queries
 from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
 from django_mirrors.testing import no_mirror
 from tests.bookshop.models import Author, Book, Tag
@@ -204,13 +208,17 @@ def test_object_saved_by_the_name_default_belongs_to_its_mirror(shelves):
         assert book._state.db == "books"
 
 
-def test_object_read_by_the_name_of_a_sharing_mirror_belongs_to_the_owner(shelves):
+def test_object_read_by_the_name_of_a_sharing_mirror_belongs_to_it(shelves):
     with use_mirror("films-fr"):
         film = Book.objects.using("films-fr").get()
 
         assert film._state.db == "films"
-    with use_mirror("films"):
+    with use_mirror("films"), pytest.raises(WrongMirror) as caught:
         film.save()
+    assert str(caught.value) == (
+        "Book of mirror 'films-fr' was used while 'films' is current. "
+        "Get it again in 'films', or say why in 'with cross_mirrors(reason):'."
+    )
 
 
 def test_related_object_of_another_mirror_is_not_assigned(shelves, emma):
@@ -324,12 +332,30 @@ def test_query_set_with_objects_already_read_is_data(shelves):
         assert [book.title for book in books] == ["Emma"]
 
 
-def test_using_wins_over_the_mirror_a_query_set_was_built_in(shelves):
+def test_query_set_of_another_mirror_is_not_sent_elsewhere_by_using(shelves):
     with use_mirror("books"):
+        books = Book.objects.all()
+
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        books.using("films")
+
+
+def test_using_makes_a_query_set_that_was_built_with_no_mirror_the_mirrors(shelves):
+    with no_mirror():
         books = Book.objects.all()
 
     with use_mirror("films"):
         assert books.using("films").get().title == "Alien"
+
+
+def test_object_is_not_written_elsewhere_by_using(shelves, emma):
+    with use_mirror("films"):
+        with pytest.raises(WrongMirror):
+            emma.save(using="films")
+        with pytest.raises(WrongMirror):
+            Book.objects.using("films").bulk_create([emma])
+
+        assert Book.objects.count() == 1
 
 
 def test_using_another_mirror_raises(shelves):
@@ -411,13 +437,55 @@ def test_raw_query_set_reaches_its_owner_while_crossing(shelves):
         assert [(book.title, book._state.db) for book in books] == [("Emma", "books")]
 
 
-def test_sharing_mirrors_share_objects_and_query_sets(shelves):
+def test_sharing_mirrors_do_not_share_objects_and_query_sets(shelves):
     with use_mirror("films"):
         films, film = Book.objects.filter(pk__gt=0), Book.objects.get()
 
     with use_mirror("films-fr"):
+        with pytest.raises(WrongMirror):
+            film.save()
+        with pytest.raises(WrongMirror):
+            films.get()
+        with pytest.raises(WrongMirror):
+            Author.objects.filter(books__in=films).exists()
+        assert Book.objects.get() == film
+
+
+def test_objects_of_sharing_mirrors_are_related_where_mirrors_are_crossed(shelves):
+    with use_mirror("films"):
+        film = Book.objects.get()
+
+    with use_mirror("films-fr"), cross_mirrors("a test"):
+        film.author = Author.objects.create(name="Ridley")
         film.save()
-        assert films.get() == film
+        assert Book.objects.get().author.name == "Ridley"
+
+
+def test_alias_of_a_connection_leaves_open_who_uses_it(shelves):
+    with use_mirror("films-fr"):
+        film = Book(title="Aliens")
+        film._state.db = connections["default"].alias
+        film.save()
+
+        assert film._state.db.mirror == "films-fr"
+
+
+def test_sharing_mirrors_have_content_types_of_their_own(shelves):
+    with use_mirror("films"):
+        ContentType.objects.get_for_model(Book)
+
+    with use_mirror("films-fr"):
+        found = ContentType.objects.get_for_model(Book)
+        assert found.permission_set.count() == 4
+
+
+def test_content_types_are_kept_by_mirror(shelves, django_assert_num_queries):
+    with use_mirror("films"):
+        ContentType.objects.clear_cache()
+        first = ContentType.objects.get_for_model(Book)
+
+        with django_assert_num_queries(0):
+            assert ContentType.objects.get_for_model(Book) is first
 
 
 def test_object_of_the_original_raises_in_a_mirror(shelves):
@@ -455,6 +523,26 @@ def test_projects_own_database_is_used_by_name_in_every_mirror(shelves):
     assert list_titles("films") == ["Alien"]
 
 
+@pytest.mark.django_db(databases=["default", "analytics"])
+def test_lazy_query_may_be_part_of_one_on_the_projects_own_database(shelves):
+    with use_mirror("books"):
+        Book.objects.using("analytics").create(title="Counted")
+        books = Book.objects.filter(title="Counted").values("pk")
+
+        counted = Book.objects.using("analytics").filter(pk__in=books)
+
+        assert [book.title for book in counted] == ["Counted"]
+
+
+def test_query_on_no_model_does_not_reach_the_original_from_a_mirror(fleet):
+    condition = Q(stock__gt=1)
+    with use_original():
+        assert condition.check({"stock": 2}, using="original")
+
+    with use_mirror("books"), pytest.raises(WrongMirror):
+        condition.check({"stock": 2}, using="original")
+
+
 def test_messages_say_what_and_what_to_do(shelves, emma):
     with use_mirror("books"):
         books = Book.objects.values("pk")
@@ -484,3 +572,20 @@ def test_nothing_is_connected_to_for_a_refused_query(shelves):
         list(books)
 
     assert connections["films"].connection is None
+
+
+def test_query_sets_are_wrapped_once():
+    before = QuerySet.__init__
+
+    pin_queries()
+
+    assert QuerySet.__init__ is before
+
+
+def test_alias_that_is_no_mirrors_can_be_corrected(fleet):
+    with use_mirror("books"):
+        books = Book.objects.using("nonexistent")
+        with pytest.raises(ConnectionDoesNotExist):
+            list(books)
+
+        assert list(books.using("default")) == []

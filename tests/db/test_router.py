@@ -43,6 +43,12 @@ def test_nothing_is_done_without_a_mirror(fleet, operation):
     assert len(queries) == 0
 
 
+@pytest.mark.parametrize("ask", [router.db_for_read, router.db_for_write])
+def test_no_model_is_routed_without_a_mirror(fleet, ask):
+    with no_mirror(), pytest.raises(NoCurrentMirror):
+        ask(Book)
+
+
 def test_model_is_routed_to_the_current_mirror(fleet):
     with use_mirror("films"):
         assert router.db_for_read(Book) == router.db_for_write(Book) == "films"

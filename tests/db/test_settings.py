@@ -7,8 +7,10 @@ from django.conf import settings as django_settings
 from django.db import connections
 from django.db.utils import ConnectionHandler
 
+from django_mirrors import mirrors
 from django_mirrors.db import mirror_databases
 from django_mirrors.db.connections import MirrorConnectionHandler
+from django_mirrors.db.settings import forget_changed_databases
 from django_mirrors.exceptions import InvalidMirror
 
 SQLITE = "django.db.backends.sqlite3"
@@ -113,6 +115,54 @@ def test_mirror_takes_over_what_the_original_says(fleet, settings, monkeypatch):
     assert databases["radio"]["CONN_MAX_AGE"] == 5
 
 
+def make_radio(database):
+    return {"radio": {"HOSTS": ["radio.example"], "DATABASE": database}}
+
+
+@pytest.mark.django_db
+def test_definition_that_changed_is_used_before_anybody_was_told(settings, monkeypatch):
+    settings.MIRRORS = make_radio("sqlite:///old")
+    databases = connections.settings
+    assert databases["radio"]["NAME"].endswith("/old")
+    monkeypatch.setattr(databases, "forget_changed", lambda names: None)
+    generation = databases.generation
+
+    settings.MIRRORS = make_radio("sqlite:///new")
+
+    assert databases["radio"]["NAME"].endswith("/new")
+    assert databases.generation > generation
+
+
+@pytest.mark.django_db
+def test_what_a_definition_refers_to_is_read_again(settings, monkeypatch):
+    monkeypatch.setenv("RADIO", "old")
+    settings.MIRRORS = make_radio("sqlite:///${RADIO}")
+    databases = connections.settings
+    kept = databases["radio"]
+
+    monkeypatch.setenv("RADIO", "new")
+
+    assert databases.read_again("radio")
+    assert databases["radio"] is kept
+    assert kept["NAME"].endswith("/new")
+    assert not databases.read_again("radio")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("alias", ["original", "films", "gone"])
+def test_nothing_is_read_again_that_was_not_read(fleet, alias):
+    assert not connections.settings.read_again(alias)
+
+
+def test_change_of_the_fleet_harms_no_project_with_plain_databases(monkeypatch):
+    plain = {"default": {"ENGINE": SQLITE}}
+    monkeypatch.setitem(vars(connections), "settings", plain)
+
+    forget_changed_databases(mirrors=["books"])
+
+    assert plain == {"default": {"ENGINE": SQLITE}}
+
+
 @pytest.mark.django_db
 def test_databases_can_be_copied(fleet, settings):
     settings.MIRRORS = {
@@ -127,3 +177,50 @@ def test_databases_can_be_copied(fleet, settings):
 
     assert copied["default"] == connections.settings["default"]
     assert dict(connections.settings).keys() == {"default", "analytics"}
+
+
+def build_options(settings, query):
+    url = f"postgres://app@db.example/music{query}"
+    settings.MIRRORS = {"music": {"HOSTS": ["music.example"], "DATABASE": url}}
+    return connections.settings["music"]["OPTIONS"]
+
+
+def test_server_that_is_gone_is_given_up(db, settings):
+    options = build_options(settings, "")
+
+    assert options["tcp_user_timeout"] == 10_000
+    assert options["keepalives_idle"] == 5
+
+
+def test_definition_says_otherwise_when_a_server_is_given_up(db, settings):
+    options = build_options(settings, "?tcp_user_timeout=60000")
+
+    assert options["tcp_user_timeout"] == 60_000
+
+
+@pytest.mark.parametrize(
+    ("pool", "timeout"), [(True, 2), ({"max_size": 3}, 2), ({"timeout": 9}, 9)]
+)
+def test_nobody_waits_long_for_the_pool_of_django(db, settings, pool, timeout):
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "music",
+        "OPTIONS": {"pool": pool},
+    }
+    settings.MIRRORS = {"music": {"HOSTS": ["music.example"], "DATABASE": database}}
+
+    assert connections.settings["music"]["OPTIONS"]["pool"]["timeout"] == timeout
+
+
+def test_schema_in_what_turns_out_to_be_no_postgresql_is_refused(settings, tmp_path):
+    (tmp_path / "secret").write_text("sqlite:///books.sqlite3")
+    settings.MIRRORS = {
+        "books": {
+            "HOSTS": ["books.example"],
+            "DATABASE": f"file:{tmp_path}/secret",
+            "SCHEMA": "books",
+        }
+    }
+
+    with pytest.raises(InvalidMirror, match="is not of PostgreSQL"):
+        connections.settings.build_config(mirrors["books"])

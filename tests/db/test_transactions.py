@@ -185,6 +185,35 @@ def test_robust_on_commit_is_logged_under_its_own_name(fleet, caplog):
     assert "send_receipt" in caplog.text
 
 
+def test_function_that_waits_for_the_commit_is_found_by_what_it_is(fleet):
+    def send_receipt():
+        pass
+
+    with use_mirror("books"), transaction.atomic():
+        transaction.on_commit(send_receipt)
+        waiting = [entry[1] for entry in connection.run_on_commit]
+
+        assert waiting == [send_receipt]
+        assert send_receipt in set(waiting)
+        assert repr(waiting) == repr([send_receipt])
+
+
+def test_on_commit_refuses_what_cannot_be_called_as_in_django(fleet):
+    with use_mirror("books"), pytest.raises(TypeError, match="must be a callable"):
+        transaction.on_commit("send_receipt")
+
+
+@pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+def test_on_commit_of_the_projects_own_database_needs_no_mirror(fleet):
+    calls = []
+    with no_mirror(), transaction.atomic(using="analytics"):
+        transaction.on_commit(
+            lambda: calls.append(find_current_mirror()), using="analytics"
+        )
+
+    assert calls == [None]
+
+
 def test_on_commit_without_a_mirror_raises(fleet):
     with no_mirror(), pytest.raises(NoCurrentMirror):
         transaction.on_commit(print)

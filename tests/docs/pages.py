@@ -87,7 +87,9 @@ class Section:
     def iter_sections(self) -> Iterator["Section"]:
         """Yield the sections of the next level."""
         headings = list(_iter_headings(self.text))
-        level = min((level for level, _, _, _ in headings), default=0)
+        if not headings:
+            return
+        level = min(level for level, _, _, _ in headings)
         own = [item for item in headings if item[0] == level]
         ends = [*(start for _, _, start, _ in own[1:]), len(self.text)]
         for (_, title, _, start), end in zip(own, ends, strict=True):

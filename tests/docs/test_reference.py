@@ -8,12 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from django_mirrors import _compat, dsn, exceptions
+from django_mirrors import _compat_settings, dsn, exceptions
 from django_mirrors.conf import HOOKS, OPTIONS
 from django_mirrors.management.commands._fleet import describe_mirror
 from django_mirrors.management.commands.mirror_show import describe_in_full
 from django_mirrors.mirror import DEFINITION_KEYS, SERVICES, STATES, Mirror
 from django_mirrors.operations import Plan, Report, Status, StepResult
+from django_mirrors.refusals import REFUSALS
 from django_mirrors.registry import MirrorRegistry
 from tests.docs.code import (
     describe_action,
@@ -57,7 +58,12 @@ NAMED = {
     "serve_media": "django_mirrors.storage.media",
     "sign_media_url": "django_mirrors.storage.media",
     "MirrorCache": "django_mirrors.cache",
+    "MirrorMail": "django_mirrors.mail",
     "MirrorMiddleware": "django_mirrors.middleware",
+    "MirrorTemplates": "django_mirrors.templates",
+    "ThemeLoader": "django_mirrors.templates",
+    "ThemeFinder": "django_mirrors.staticfiles",
+    "ThemeStaticStorage": "django_mirrors.staticfiles",
     "mirror": "django_mirrors.context_processors",
     "mirror_url": "django_mirrors.templatetags.mirrors",
     "host_patterns": "django_mirrors.integrations.hosts",
@@ -187,7 +193,15 @@ def test_every_hook_is_documented():
 def test_every_setting_that_can_vary_is_documented():
     shown = SETTINGS.get("MIRRORS").get("SETTINGS").first_codes
 
-    assert shown == sorted(_compat.VARYING_SETTINGS)
+    assert shown == sorted(_compat_settings.VARYING_SETTINGS)
+
+
+def test_every_setting_that_cannot_vary_is_documented_with_its_reason():
+    rows = SETTINGS.get("Settings that cannot vary").rows
+
+    assert [(find_codes(row[0]), *row[1:]) for row in rows] == [
+        (list(refusal.names), refusal.reason, refusal.remedy) for refusal in REFUSALS
+    ]
 
 
 def test_every_service_is_documented():
@@ -203,6 +217,7 @@ def test_every_state_is_documented():
     [
         ("Schemes of storages", dsn._STORAGES),
         ("Schemes of caches", dsn._CACHES),
+        ("Schemes of mail", dsn._MAIL),
     ],
 )
 def test_every_scheme_is_documented(title, known):

@@ -64,6 +64,11 @@ class Example:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def find_mail(self, name: str) -> list[str]:
+        """Return what was mailed for a mirror."""
+        directory = Path(self.environment["EXAMPLE_VAR"]) / "mail" / name
+        return [path.read_text() for path in sorted(directory.glob("*"))]
+
     def fetch(self, host: str, path: str = "/") -> tuple[int, str]:
         """Return status and body of an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -201,6 +206,12 @@ def get_picture_width(page, name: str) -> int:
     return int(picture.evaluate("image => image.naturalWidth"))
 
 
+def find_accent(page) -> str:
+    """Return a colour that the style sheet of a theme gives."""
+    style = "getComputedStyle(document.documentElement)"
+    return str(page.evaluate(f"{style}.getPropertyValue('--shop-accent')")).strip()
+
+
 def test_each_host_shows_a_shop_of_its_own(example, page):
     page.goto(example.build_url("books.localhost"))
     books = page.inner_text("body")
@@ -239,6 +250,20 @@ def test_each_mirror_has_its_own_theme_language_and_time_zone(example, page):
     assert page.get_attribute("html", "lang") == "de"
     assert "(Europe/Berlin)" in page.inner_text(".clock")
     assert page.inner_text(".clock").startswith("Hier ist es")
+
+
+def test_mirror_without_a_theme_has_the_projects_looks(example, page):
+    page.goto(example.build_url("shop.localhost"))
+
+    assert find_accent(page) == "#4453d6"
+    assert "/static/shop/theme.css" in page.content()
+
+
+def test_admin_has_the_looks_of_its_mirror(example, page):
+    page.goto(example.build_url("books.localhost", "/admin/login/"))
+
+    assert find_accent(page) == "#1f5c4d"
+    assert "/static/themes/paper/shop/theme.css" in page.content()
 
 
 def test_sharing_mirror_shows_the_goods_of_its_owner_in_its_own_language(example, page):
@@ -316,6 +341,9 @@ def test_order_is_kept_by_the_mirror_it_was_placed_in(example, page):
     page.click("#checkout button")
 
     assert "Merci, Anne Petit" in page.inner_text("h1")
+    (letter,) = example.find_mail("films-fr")
+    assert "From: bonjour@minuit-cine.example" in letter
+    assert example.find_mail("films") == []
     log_in_to_admin(page, example, "films.localhost")
     page.goto(example.build_url("films.localhost", "/admin/shop/order/?q=Petit"))
     assert page.locator("#result_list tbody tr").count() == 1
@@ -328,7 +356,7 @@ def test_order_is_kept_by_the_mirror_it_was_placed_in(example, page):
 
 def test_mirror_added_while_the_server_runs_answers_within_two_seconds(example, page):
     assert example.fetch("music.localhost")[0] == 404
-    name = ("--set", "SHOP_NAME=Needle")
+    name = ("--set", "SHOP_NAME=Needle", "--theme", "vinyl")
 
     example.manage("mirror_add", "music", "--host", "music.localhost", *name)
     seconds = wait_until(lambda: example.fetch("music.localhost")[0] == 200, 2)
@@ -337,6 +365,7 @@ def test_mirror_added_while_the_server_runs_answers_within_two_seconds(example, 
     assert seconds < 2
     page.goto(example.build_url("music.localhost"))
     assert page.inner_text(".header .brand") == "Needle"
+    assert find_accent(page) == "#d9480f"
     assert get_picture_width(page, "Warm Static") > 0
     assert "Tidal" not in page.inner_text("body")
     assert "Warm Static" not in example.fetch("books.localhost")[1]

@@ -417,7 +417,16 @@ def test_others_forward_nothing(settings, address):
     assert shown["headers"] == ["Cookie", "Host"]
 
 
-@pytest.mark.parametrize("value", ["a.example, books.example", "books example", ""])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a.example, books.example",
+        "books.example, films.example",
+        "books.example,",
+        "books example",
+        "",
+    ],
+)
 def test_a_trusted_proxy_must_forward_one_host(settings, value):
     settings.MIRRORS_OPTIONS = {**OPTIONS, "TRUSTED_PROXIES": ["127.0.0.0/8"]}
 
@@ -1083,6 +1092,19 @@ def test_secure_cookies_make_secure_origins(settings):
 
     assert check_csrf("books.example", "http://www.books.example") == [False]
     assert check_csrf("books.example", "https://www.books.example") == [True]
+
+
+def test_wildcards_are_no_origins():
+    origins = []
+
+    answer(lambda request: origins.extend(find_trusted_origins()) or HttpResponse())
+
+    assert origins == [
+        "https://books.example",
+        "http://books.example",
+        "https://www.books.example",
+        "http://www.books.example",
+    ]
 
 
 def test_without_a_mirror_no_origin_is_added():

@@ -8,12 +8,22 @@ from django.db import connections
 from django_mirrors import mirrors
 
 
+@pytest.fixture(scope="session")
+def template_directory(tmp_path_factory) -> Path:
+    """Return where the template is, which is the same for all tests."""
+    return tmp_path_factory.mktemp("templates")
+
+
 @pytest.fixture
-def defaults(settings, tmp_path, db):
+def defaults(settings, tmp_path, db, template_directory):
     """Let new mirrors have a file and a directory under `tmp_path`."""
+    (tmp_path / "databases").mkdir()
+    (tmp_path / "databases" / ".templates").symlink_to(template_directory)
     settings.MIRRORS = {}
     settings.MIRRORS_OPTIONS = {
         "SNAPSHOT": None,
+        "POLL_SECONDS": 0.01,
+        "ARCHIVES": f"file://{tmp_path}/archives/",
         "ORIGINAL": {"HOSTS": ["original.example"]},
         "DEFAULTS": {
             "HOSTS": ["{name}.example"],

@@ -1,5 +1,6 @@
 """Making a mirror: whole, continued, refused."""
 
+import shutil
 import sqlite3
 from dataclasses import replace
 
@@ -7,7 +8,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.sites.models import Site
 from django.db import connections
-from django.db.migrations.recorder import MigrationRecorder
 
 from django_mirrors import mirrors, use_mirror
 from django_mirrors.exceptions import InvalidMirror, MirrorExists, OperationFailed
@@ -87,7 +87,6 @@ def test_mirror_that_shares_a_database_gets_none_of_its_own(defaults, database_o
 
 
 def test_existing_database_is_refused_and_left_as_it_was(defaults, database_of):
-    database_of("books").parent.mkdir()
     with sqlite3.connect(database_of("books")) as connection:
         connection.execute("CREATE TABLE precious (value)")
     before = database_of("books").read_bytes()
@@ -100,7 +99,6 @@ def test_existing_database_is_refused_and_left_as_it_was(defaults, database_of):
 
 
 def test_existing_empty_database_is_refused_twice(defaults, database_of):
-    database_of("books").parent.mkdir()
     database_of("books").touch()
 
     for _ in range(2):
@@ -128,7 +126,58 @@ def test_active_mirror_cannot_be_added_again(defaults):
         add_mirror("books", {})
 
 
-@pytest.mark.parametrize("step", [step.name for step in provision_module._STEPS])
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Return a function that adds `books`, and is interrupted in a step."""
+
+    def stop(step):
+        steps = provision_module._STEPS
+        monkeypatch.setattr(provision_module, "_STEPS", break_step(steps, step))
+        with pytest.raises(KeyboardInterrupt):
+            add_mirror("books", {})
+        monkeypatch.setattr(provision_module, "_STEPS", steps)
+
+    return stop
+
+
+def test_database_that_somebody_made_during_a_stop_is_left_alone(
+    defaults, database_of, stop_at
+):
+    stop_at("database")
+    with sqlite3.connect(database_of("books")) as connection:
+        connection.execute("CREATE TABLE precious (value)")
+
+    with pytest.raises(MirrorExists, match="is not marked as this mirror's"):
+        add_mirror("books", {})
+
+    with sqlite3.connect(database_of("books")) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_schema").fetchall()
+    assert tables == [("precious",)]
+    assert mirrors["books"].state == "provisioning"
+
+
+def test_database_that_somebody_put_in_place_of_a_new_one_is_left_to_its_mirror(
+    defaults, database_of, stop_at
+):
+    add_mirror("films", {})
+    with use_mirror("films"):
+        Book.objects.create(title="Metropolis")
+        connections["films"].close()
+    stop_at("database")
+    shutil.copy(database_of("films"), database_of("books"))
+
+    with pytest.raises(MirrorExists, match="is not marked as this mirror's"):
+        add_mirror("books", {})
+
+    assert mirrors["books"].state == "provisioning"
+    with sqlite3.connect(database_of("books")) as connection:
+        titles = connection.execute("SELECT title FROM bookshop_book").fetchall()
+    assert titles == [("Metropolis",)]
+
+
+@pytest.mark.parametrize(
+    "step", ["storage", "database", "site", "superuser", "hook", "verify"]
+)
 def test_adding_continues_after_a_stop_in_any_step(
     defaults, settings, monkeypatch, step
 ):
@@ -153,34 +202,6 @@ def test_adding_continues_after_a_stop_in_any_step(
         assert Book.objects.get().title == "Made by the hook"
 
 
-def test_migration_that_was_applied_and_not_recorded_is_no_obstacle(
-    defaults, monkeypatch
-):
-    steps = provision_module._STEPS
-
-    def apply_half(work):
-        provision_module.migrate(work.mirror)
-        recorder = MigrationRecorder(connections[work.mirror.alias])
-        recorder.record_unapplied("sessions", "0001_initial")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(
-        provision_module,
-        "_STEPS",
-        [
-            replace(step, do=apply_half) if step.name == "migrations" else step
-            for step in steps
-        ],
-    )
-    with pytest.raises(KeyboardInterrupt):
-        add_mirror("books", {})
-    monkeypatch.setattr(provision_module, "_STEPS", steps)
-
-    add_mirror("books", {})
-
-    assert mirrors["books"].state == "active"
-
-
 def count_call(mirror):
     Book.objects.create(title="Made by the hook")
 
@@ -194,14 +215,45 @@ def break_step(steps, name):
     )
 
 
-def test_half_made_mirror_is_not_served(defaults, monkeypatch, client):
-    monkeypatch.setattr(
-        provision_module, "_STEPS", break_step(provision_module._STEPS, "migrations")
-    )
-    with pytest.raises(KeyboardInterrupt):
-        add_mirror("books", {})
+def test_half_made_mirror_is_not_served(defaults, stop_at, client):
+    stop_at("database")
+
+    mirrors.reload()
 
     assert client.get("/titles/", headers={"host": "books.example"}).status_code == 404
+
+
+def raise_value_error(mirror):
+    raise ValueError("no such plan")
+
+
+def test_hook_that_fails_is_told_with_how_to_go_on(defaults, settings):
+    path = f"{__name__}.raise_value_error"
+    settings.MIRRORS_OPTIONS = {
+        **settings.MIRRORS_OPTIONS,
+        "HOOKS": {"PROVISIONED": path},
+    }
+
+    with pytest.raises(OperationFailed) as caught:
+        add_mirror("books", {})
+
+    assert str(caught.value) == (
+        "Adding mirror 'books' stopped at 'call the project's hook': ValueError: no "
+        "such plan. Mend that, then continue with 'manage.py mirror_add books'."
+    )
+    assert mirrors["books"].state == "provisioning"
+
+
+def test_service_that_does_not_work_is_told_with_how_to_go_on(defaults):
+    with pytest.raises(OperationFailed) as caught:
+        add_mirror("books", {"MAIL": "smtp://127.0.0.1:1/"})
+
+    assert str(caught.value) == (
+        "Adding mirror 'books' stopped at 'verify every service': MAIL: "
+        "ConnectionRefusedError: [Errno 111] Connection refused. Mend that, or correct "
+        "the definition with 'manage.py mirror_change books', then continue with "
+        "'manage.py mirror_add books'."
+    )
 
 
 def test_wrong_address_can_be_corrected(defaults, tmp_path):
@@ -257,3 +309,19 @@ def test_declared_mirror_is_added_by_its_name(defaults, settings, tmp_path):
 
     assert mirrors["music"].state == "active"
     assert mirrors["music"].source == "settings"
+
+
+def test_mirror_is_not_served_while_its_database_is_made(defaults, monkeypatch, client):
+    answers = []
+
+    def ask(mirror, fill):
+        mirrors.reload()
+        answers.append(client.get("/titles/", headers={"host": "books.example"}))
+        make(mirror, fill)
+
+    make = provision_module.make_database
+    monkeypatch.setattr(provision_module, "make_database", ask)
+
+    add_mirror("books", {})
+
+    assert [answer.status_code for answer in answers] == [404]

@@ -1,13 +1,23 @@
 """Bringing mirrors in step."""
 
+import os
+import socket
+import time
+
 import pytest
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from django_mirrors import mirrors, use_mirror, use_original
 from django_mirrors.exceptions import OperationFailed, OperationLocked
-from django_mirrors.operations import add_mirror, get_status, plan_rollout, roll_out
-from django_mirrors.operations.locks import hold_lock
+from django_mirrors.operations import (
+    add_mirror,
+    get_status,
+    plan_rollout,
+    roll_out,
+    rollout,
+)
+from django_mirrors.operations.release import migrate
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +35,11 @@ def take_back(name: str) -> None:
         recorder.record_unapplied("sessions", "0001_initial")
         with connections[name].cursor() as cursor:
             cursor.execute("DROP TABLE django_session")
+
+
+def migrate_slowly(mirror):
+    time.sleep(0.5)
+    migrate(mirror)
 
 
 def test_mirrors_in_step_are_skipped(two):
@@ -99,11 +114,19 @@ def test_rollout_refuses_while_the_original_is_behind(two):
 
 
 def test_second_rollout_says_who_holds_the_lock(two):
-    with (
-        hold_lock("rollout", operation="A rollout"),
-        pytest.raises(OperationLocked, match=r"A rollout is under way, by .*@"),
-    ):
-        roll_out(mirrors.select())
+    refused = []
+
+    def roll_out_again(result):
+        try:
+            roll_out(mirrors.select())
+        except OperationLocked as error:
+            refused.append(str(error))
+
+    report = roll_out(mirrors.select("books"), on_step=roll_out_again)
+
+    [message] = refused
+    assert message.startswith(f"Rollout {report.id} is under way, by ")
+    assert f"@{socket.gethostname()}:{os.getpid()} since 20" in message
 
 
 def test_two_jobs_do_the_same_as_one(two):
@@ -115,6 +138,17 @@ def test_two_jobs_do_the_same_as_one(two):
     report = roll_out(mirrors.select(), jobs=2)
 
     assert report.count("done") == 2
+
+
+def test_sharing_mirror_waits_for_its_owner_though_a_job_is_free(two, monkeypatch):
+    add_mirror("films-fr", {"SHARES": {"DATABASE": "films", "STORAGE": "films"}})
+    take_back("films")
+    connections["films"].close()
+    monkeypatch.setattr(rollout, "migrate", migrate_slowly)
+
+    report = roll_out(mirrors.select("films", "films-fr"), jobs=2)
+
+    assert [item.outcome for item in report.results] == ["done", "skipped"]
 
 
 def test_rollout_to_a_sharing_mirror_alone_asks_for_its_owner(two):

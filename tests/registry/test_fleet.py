@@ -1,6 +1,7 @@
 """What is made of declarations and records, and what a change touches."""
 
 import json
+from dataclasses import fields
 from uuid import uuid4
 
 import pytest
@@ -291,6 +292,17 @@ def test_a_host_of_another_is_refused_until_it_is_free(two):
     assert (later.refused, later.problems) == ({}, ())
 
 
+def test_who_has_a_host_keeps_it_from_one_that_claims_it_at_the_same_time(two):
+    fleet = change(
+        two,
+        build_record("books", "films.example"),
+        build_record("films", state="suspended"),
+    )
+
+    assert fleet.snapshot.mirrors["books"] is two.snapshot.mirrors["books"]
+    assert fleet.snapshot.mirrors["films"].state == "suspended"
+
+
 def test_what_is_refused_does_not_hold_up_the_others(two):
     fleet = change(
         two,
@@ -411,6 +423,14 @@ def test_declarations_change_and_records_stay(two, conf):
     assert_whole(fleet)
 
 
+def test_declarations_are_taken_all_or_not_at_all(conf):
+    fleet = build(conf, build_record("films"), declared=[declare("books")])
+    changed = {"books": declare("books", "films.example"), "toys": declare("toys")}
+
+    with pytest.raises(InvalidMirror, match="is claimed twice"):
+        redeclare(fleet, conf, changed)
+
+
 def test_the_records_of_declared_mirrors_are_kept(conf):
     fleet = build(
         conf, build_record("books", declared=True), declared=[declare("books")]
@@ -488,6 +508,33 @@ def test_the_environment_gives_services_of_the_pinned_mirror(
     assert books.shares == {"SESSIONS": "films"}
     assert films.database is films.cache is None
     assert after.snapshot.mirrors["books"] is books
+
+
+@pytest.mark.parametrize(
+    ("variable", "changed"),
+    [
+        ("DATABASE_URL", "database"),
+        ("DEFAULT_STORAGE_DSN", "storages"),
+        ("CACHE_URL", "cache"),
+    ],
+)
+def test_the_environment_gives_what_it_names_and_no_more(
+    monkeypatch, settings, variable, changed
+):
+    settings.MIRRORS_OPTIONS = {}
+    record = build_record("books")
+    plain = build(build_conf()[0], record).snapshot.mirrors["books"]
+    monkeypatch.setenv("DJANGO_MIRROR", "books")
+    monkeypatch.setenv(variable, "s3://given/")
+
+    pinned = build(build_conf()[0], record).snapshot.mirrors["books"]
+
+    differing = {
+        field.name
+        for field in fields(Mirror)
+        if getattr(plain, field.name) != getattr(pinned, field.name)
+    }
+    assert differing == {changed}
 
 
 def test_a_site_that_is_no_number_is_an_error(monkeypatch, settings):

@@ -33,3 +33,11 @@ def test_problems_of_all_mirrors_are_told_at_once(settings):
         "MIRRORS['Films']:",
         "MIRRORS['games']",
     ]
+
+
+@pytest.mark.parametrize("name", ["\udcff", "a\ud800", None, 5])
+def test_name_that_is_no_text_is_a_problem_and_no_crash(settings, name):
+    settings.MIRRORS = {name: {"HOSTS": ["books.example"]}}
+
+    with pytest.raises(InvalidMirror, match="is not a mirror's name"):
+        mirrors.get_snapshot()

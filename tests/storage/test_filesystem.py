@@ -148,6 +148,69 @@ def test_a_new_file_gets_the_group_of_the_root(tmp_path, monkeypatch):
     assert changed == [(-1, (tmp_path / "root").stat().st_gid)]
 
 
+@pytest.fixture
+def full_disk():
+    """Let no file of this process grow beyond 64 KiB, as a disk that is full does."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_that_the_disk_has_no_room_for_leaves_nothing(
+    storage, tmp_path, full_disk
+):
+    neighbour = MirrorFileSystemStorage(tmp_path / "acme2")
+
+    with pytest.raises(OSError, match="File too large"):
+        storage.save("sub/big.txt", ContentFile(b"x" * 2**17))
+
+    assert storage.listdir("sub") == ([], [])
+    assert read(storage, "own.txt") == b"own"
+    assert storage.save("sub/big.txt", ContentFile(b"small")) == "sub/big.txt"
+    assert neighbour.save("small.txt", ContentFile(b"small")) == "small.txt"
+    assert read(neighbour, "secret.txt") == SECRET
+
+
+class BrokenUpload(ContentFile):
+    """An upload that ends before its end."""
+
+    def chunks(self, chunk_size=None):
+        yield b"half"
+        raise ConnectionResetError
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(storage):
+    with pytest.raises(ConnectionResetError):
+        storage.save("half.txt", BrokenUpload(b""))
+
+    assert not storage.exists("half.txt")
+
+
+def test_a_file_that_was_to_be_replaced_stays_when_the_upload_breaks_off(tmp_path):
+    storage = MirrorFileSystemStorage(tmp_path / "acme", allow_overwrite=True)
+    storage.save("page.txt", ContentFile(b"whole"))
+
+    with pytest.raises(ConnectionResetError):
+        storage.save("page.txt", BrokenUpload(b""))
+
+    assert storage.exists("page.txt")
+
+
+def test_a_name_that_somebody_took_meanwhile_is_left_to_them(storage):
+    class Moved(BrokenUpload):
+        def chunks(self, chunk_size=None):
+            Path(storage.location, "half.txt").unlink()
+            Path(storage.location, "half.txt").write_bytes(b"theirs")
+            return super().chunks(chunk_size)
+
+    with pytest.raises(ConnectionResetError):
+        storage.save("half.txt", Moved(b""))
+
+    assert read(storage, "half.txt") == b"theirs"
+
+
 def test_an_upload_on_disk_is_taken_over(storage):
     upload = TemporaryUploadedFile("up.txt", "text/plain", 5, None)
     upload.write(b"hello")

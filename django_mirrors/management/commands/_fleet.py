@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    OutputWrapper,
+)
 from django.db import DatabaseError
 from rich.console import Console
 from rich.progress import (
@@ -52,6 +57,14 @@ class FleetCommand(BaseCommand):
                 f"A database failed ({type(error).__name__}: {error}). Check that the "
                 "original's runs, and run 'manage.py migrate'."
             ) from error
+
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Raise `SystemCheckError` for errors; warnings are for `manage.py check`."""
+        shown, self.stderr = self.stderr, OutputWrapper(StringIO())
+        try:
+            super().check(*args, **kwargs)
+        finally:
+            self.stderr = shown
 
     def print_json(self, value: Any) -> None:
         """Print one JSON document."""
@@ -104,17 +117,20 @@ class FleetCommand(BaseCommand):
                 for item in report.results
             ]
             self.print_table(("MIRROR", "OUTCOME", "TIME", "DETAIL"), rows)
+        sentences = []
         if report.failures:
-            raise CommandError(
+            sentences.append(
                 f"{len(report.failures)} of {len(report)} mirrors failed: "
                 f"{', '.join(item.mirror for item in report.failures)}."
             )
         not_begun = [item for item in report.results if item.detail == "not begun"]
         if not_begun:
-            raise CommandError(
+            sentences.append(
                 f"Stopped with {len(not_begun)} of {len(report)} mirrors not begun. "
                 "Run the command again to go on."
             )
+        if sentences:
+            raise CommandError(" ".join(sentences))
 
     @contextmanager
     def show_progress(

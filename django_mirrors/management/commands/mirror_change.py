@@ -40,16 +40,30 @@ class Command(FleetCommand):
             "--set", action="append", default=[], type=parse_setting, metavar="S=V"
         )
         parser.add_argument("--unset", action="append", default=[], metavar="S")
+        for option in ("--resource", "--billing"):
+            parser.add_argument(
+                option,
+                action="append",
+                default=[],
+                type=parse_setting,
+                metavar="K=V",
+                help="An empty value removes the key.",
+            )
         parser.add_argument(
             "--database", metavar="URL", help="Where the same data is reached now."
         )
+        parser.add_argument(
+            "--replica", metavar="URL", help="To read from. An empty value removes it."
+        )
         parser.add_argument("--storage", metavar="DSN")
+        parser.add_argument("--mail", metavar="DSN")
+        parser.add_argument("--theme", metavar="THEME")
         parser.add_argument("--name", metavar="TEXT", help="The name shown to people.")
         parser.add_argument("--dry-run", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Apply the changes."""
-        if not any(options[key] for key in _CHANGES):
+        if options["replica"] is None and not any(options[key] for key in _CHANGES):
             raise CommandError("Nothing to change was given.", returncode=BAD_USAGE)
 
         def change(definition: dict[str, Any]) -> None:
@@ -65,7 +79,7 @@ class Command(FleetCommand):
 
 _CHANGES = (
     "add_host", "remove_host", "primary_host", "label", "unlabel", "set", "unset",
-    "database", "storage", "name",
+    "resource", "billing", "database", "storage", "mail", "theme", "name",
 )  # fmt: skip
 
 
@@ -74,14 +88,24 @@ def apply(definition: dict[str, Any], options: dict[str, Any]) -> None:
     definition["HOSTS"] = _change_hosts(definition.get("HOSTS", []), options)
     _change_pairs(definition, "LABELS", options["label"], options["unlabel"])
     _change_pairs(definition, "SETTINGS", options["set"], options["unset"])
+    for key, option in (("RESOURCES", "resource"), ("BILLING", "billing")):
+        kept = [(name, value) for name, value in options[option] if value != ""]
+        gone = [name for name, value in options[option] if value == ""]
+        _change_pairs(definition, key, kept, gone)
     given = {
         "DATABASE": options["database"],
         "STORAGE": options["storage"],
+        "MAIL": options["mail"],
+        "THEME": options["theme"],
         "NAME": options["name"],
     }
     definition.update({key: value for key, value in given.items() if value})
     if options["storage"]:
         definition.pop("STORAGES", None)
+    if options["replica"]:
+        definition["REPLICA"] = options["replica"]
+    elif options["replica"] is not None:
+        definition.pop("REPLICA", None)
 
 
 def _change_hosts(hosts: list[str], options: dict[str, Any]) -> list[str]:

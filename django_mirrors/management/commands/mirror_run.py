@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser, OutputWrapper
 
 from django_mirrors.management.commands._fleet import (
     BAD_USAGE,
@@ -27,6 +27,34 @@ class _SplittingParser(CommandParser):
         parsed = super().parse_args(given[:position], namespace)
         parsed.command = given[position + 1 :]
         return parsed
+
+
+class _Showing:
+    """Prints what commands print, under the names of their mirrors."""
+
+    def __init__(self, out: OutputWrapper, *, with_titles: bool) -> None:
+        self._out = out
+        self._with_titles = with_titles
+        self._last = ""
+        self._is_line_open = False
+
+    def __call__(self, name: str, output: str) -> None:
+        if self._with_titles and name != self._last:
+            title = f"== {name}\n"
+            self._out.write(f"\n{title}" if self._is_line_open else title, ending="")
+        self._last = name
+        self._is_line_open = not output.endswith("\n")
+        self._out.write(output, ending="")
+        self._out.flush()
+
+    def end(self) -> None:
+        """Let what follows begin on a line of its own."""
+        if self._is_line_open:
+            self._out.write("\n", ending="")
+
+
+def _ignore(name: str, output: str) -> None:
+    pass
 
 
 class Command(SelectionCommand):
@@ -58,20 +86,16 @@ class Command(SelectionCommand):
             )
 
         is_bare = options["verbosity"] == 0
-
-        def show(name: str, output: str) -> None:
-            if output.strip() and not options["json"]:
-                title = "" if is_bare else f"== {name}\n"
-                self.stdout.write(f"{title}{output.rstrip()}")
-
+        show = _Showing(self.stdout, with_titles=not is_bare)
         with self.show_progress(len(chosen), quiet=options["json"]) as advance:
             report = run_command(
                 chosen,
                 options["command"],
                 jobs=options["jobs"],
-                on_output=show,
+                on_output=_ignore if options["json"] else show,
                 on_step=advance,
             )
+        show.end()
         if is_bare and report.failures:
             raise CommandError(report.failures[0].error)
         if not is_bare:

@@ -35,17 +35,22 @@ def describe_in_full(mirror: Mirror) -> dict[str, Any]:
     shown |= {
         "alias": mirror.alias,
         "database": redact(mirror.database),
+        "replica": redact(mirror.replica),
+        "schema": mirror.schema.name if mirror.schema else None,
+        "role": mirror.schema.role or None if mirror.schema else None,
         "storages": redact(mirror.storages),
         "cache": redact(mirror.cache),
         "mail": redact(mirror.mail),
         "settings": redact(mirror.settings),
         "urlconf": mirror.urlconf,
+        "theme": mirror.theme,
         "resources": redact(mirror.resources),
         "billing": redact(mirror.billing),
         "redirect_aliases": mirror.redirect_aliases,
         "trusted_origins": list(mirror.trusted_origins),
         "reason": mirror.reason,
         "retry_after": mirror.retry_after,
+        "read_only": mirror.is_read_only,
     }
     return shown
 

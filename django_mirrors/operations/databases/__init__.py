@@ -1,11 +1,12 @@
-"""Making and removing databases, one class for each engine."""
+"""Making, copying and removing databases, one class for each engine."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from django_mirrors.exceptions import OperationFailed
-from django_mirrors.operations.databases.base import DatabaseBackend
-from django_mirrors.operations.databases.server import MysqlDatabase, PostgresqlDatabase
+from django_mirrors.operations.databases.base import Config, DatabaseBackend
+from django_mirrors.operations.databases.mysql import MysqlDatabase
+from django_mirrors.operations.databases.postgresql import PostgresqlDatabase
+from django_mirrors.operations.databases.schema import SchemaDatabase
 from django_mirrors.operations.databases.sqlite import SqliteDatabase
 
 __all__ = ["DatabaseBackend", "get_database_backend"]
@@ -17,10 +18,13 @@ _BACKENDS: Mapping[str, DatabaseBackend] = {
     "postgis": PostgresqlDatabase(),
     "mysql": MysqlDatabase(),
 }
+_SCHEMA = SchemaDatabase()
 
 
-def get_database_backend(config: Mapping[str, Any]) -> DatabaseBackend:
+def get_database_backend(config: Config) -> DatabaseBackend:
     """Return how databases of this engine are made. Raises `OperationFailed`."""
+    if config.get("SCHEMA"):
+        return _SCHEMA
     engine = str(config["ENGINE"])
     for name, backend in _BACKENDS.items():
         if name in engine:

@@ -1,101 +1,133 @@
-"""PostgreSQL and MySQL: a database of a server, made through another one."""
+"""What the databases of servers have in common: connecting, asking, refusing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import DatabaseError
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.utils import load_backend
 
+from django_mirrors.dsn import redact_text
 from django_mirrors.exceptions import MirrorExists, OperationFailed
+from django_mirrors.operations.databases.base import Config
 
-__all__ = ["MysqlDatabase", "PostgresqlDatabase"]
+__all__ = ["ServerDatabase", "describe", "quote"]
+
+# Options that are about requests: operations have a connection of their own, and wait.
+_FOR_REQUESTS = ("pool", "read_timeout", "write_timeout")
 
 
 class ServerDatabase:
     """What both servers have in common; see `DatabaseBackend`."""
 
+    vendor: str
     maintenance_name: str | None = None  # the database to connect to for this work
+    longest_name: int
     exists_sql: str
     size_sql: str
+    codes_of_existing: frozenset[str | int]  # the server's for a name that is taken
+    codes_of_missing: frozenset[str | int]  # and for one that is not there
+    advice = "Check that it runs, and that the user may create databases."
 
-    def exists(self, config: Mapping[str, Any]) -> bool:
+    def exists(self, config: Config) -> bool:
         """Whether the server has a database of the name."""
-        return bool(self._ask(config, self.exists_sql))
+        return bool(self._ask(config, self.exists_sql, self.get_name(config)))
 
-    def create(self, config: Mapping[str, Any]) -> None:
-        """Make the empty database."""
-        if self.exists(config):
-            raise MirrorExists(
-                f"The database '{config['NAME']}' is there already. Drop it, or name "
-                "another one."
-            )
-        self._change(config, "CREATE DATABASE {}")
-
-    def drop(self, config: Mapping[str, Any]) -> None:
-        """Remove the database."""
-        self._change(config, "DROP DATABASE IF EXISTS {}")
-
-    def get_size(self, config: Mapping[str, Any]) -> int:
+    def get_size(self, config: Config) -> int:
         """Return what the server says."""
-        rows = self._ask(config, self.size_sql)
+        rows = self._ask(config, self.size_sql, self.get_name(config))
         return int(rows[0][0] or 0) if rows else 0
 
-    def _ask(self, config: Mapping[str, Any], sql: str) -> list[Any]:
+    def get_name(self, config: Config) -> str:
+        """Return what the server calls the database. Raises `OperationFailed`."""
+        name = str(config["NAME"])
+        self._check_name(name)
+        return name
+
+    def _check_name(self, name: str) -> None:
+        # A server would cut it off, and so take two names for one.
+        if not name or "\0" in name or len(name.encode()) > self.longest_name:
+            raise OperationFailed(
+                f"The name '{name}' of a database is empty, holds a null character, "
+                f"or is longer than {self.longest_name} bytes. Choose another one."
+            )
+
+    def describe(self, config: Config) -> str:
+        """Return what is worked on, for messages."""
+        return f"database '{config['NAME']}'"
+
+    def _refuse(self, config: Config) -> NoReturn:
+        raise MirrorExists(
+            f"The {self.describe(config)} is there already. Drop it, or name another "
+            "one."
+        )
+
+    def _refuse_filled(self, config: Config) -> NoReturn:
+        raise MirrorExists(
+            f"The {self.describe(config)} is not empty. Make a new one to load a dump "
+            "into."
+        )
+
+    def _ask(self, config: Config, sql: str, *values: object) -> list[Any]:
         with self._connect(config) as cursor:
-            cursor.execute(sql, [config["NAME"]])
+            cursor.execute(sql, values)
             return list(cursor.fetchall())
 
-    def _change(self, config: Mapping[str, Any], sql: str) -> None:
+    def _run(self, config: Config, sql: str) -> None:
         with self._connect(config) as cursor:
-            cursor.execute(sql.format(cursor.db.ops.quote_name(config["NAME"])))
+            cursor.execute(sql)
 
     @contextmanager
-    def _connect(self, config: Mapping[str, Any]) -> Iterator[Any]:
+    def _connect(self, config: Config) -> Iterator[Any]:
+        """Yield a cursor in the database for this work."""
+        with self._use(config, self.maintenance_name) as connection:
+            yield connection.cursor()
+
+    @contextmanager
+    def _use(self, config: Config, name: str | None) -> Iterator[Any]:
+        """Yield a connection; in the block, an error of the database becomes ours."""
         backend = load_backend(config["ENGINE"])
         options = {
-            key: item for key, item in config["OPTIONS"].items() if key != "pool"
+            key: item
+            for key, item in config["OPTIONS"].items()
+            if key not in _FOR_REQUESTS
         }
-        own = {**config, "NAME": self.maintenance_name, "OPTIONS": options}
+        own = {**config, "NAME": name, "OPTIONS": options}
         connection = backend.DatabaseWrapper(own, alias=NO_DB_ALIAS)
         try:
-            with connection.cursor() as cursor:
-                yield cursor
+            connection.ensure_connection()
+            self._prepare(connection)
+            yield connection
         except DatabaseError as error:
-            text = " ".join(str(error).split())
+            if self._find_code(error) in self.codes_of_existing:
+                self._refuse(config)
             raise OperationFailed(
-                f"The server of database '{config['NAME']}' at "
-                f"'{config['HOST'] or 'localhost'}' refused: {text}. Check that it "
-                "runs, and that the user may create databases."
+                f"The server of {self.describe(config)} at "
+                f"'{config['HOST'] or 'localhost'}' refused: {describe(error)}. "
+                f"{self.advice}"
             ) from error
         finally:
             connection.close()
 
+    def _prepare(self, connection: Any) -> None:
+        """Let statements take as long as they need."""
 
-class PostgresqlDatabase(ServerDatabase):
-    """A database of a PostgreSQL server."""
+    def _is_missing(self, error: OperationFailed) -> bool:
+        """Whether the server said that there is no such database."""
+        return self._find_code(error.__cause__) in self.codes_of_missing
 
-    maintenance_name = "postgres"
-    exists_sql = "SELECT 1 FROM pg_database WHERE datname = %s"
-    size_sql = "SELECT pg_database_size(datname) FROM pg_database WHERE datname = %s"
+    def _find_code(self, error: BaseException | None) -> str | int | None:
+        """Return the server's own code of an error."""
+        raise NotImplementedError
 
 
-class MysqlDatabase(ServerDatabase):
-    """A database of a MySQL or MariaDB server."""
+def describe(error: BaseException) -> str:
+    """Return what a server said, in one line."""
+    return redact_text(" ".join(str(error).split())).rstrip(".")
 
-    maintenance_name = ""
-    exists_sql = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
-    size_sql = (
-        "SELECT SUM(data_length + index_length) FROM information_schema.tables "
-        "WHERE table_schema = %s"
-    )
 
-    def create(self, config: Mapping[str, Any]) -> None:
-        """Make the empty database, in the character set of all of Unicode."""
-        if self.exists(config):
-            raise MirrorExists(
-                f"The database '{config['NAME']}' is there already. Drop it, or name "
-                "another one."
-            )
-        self._change(config, "CREATE DATABASE {} CHARACTER SET utf8mb4")
+def quote(name: str, mark: str = '"') -> str:
+    """Return a name as SQL has it."""
+    # Django's own leaves the quotes in a name alone: the rest would be run as SQL.
+    return f"{mark}{name.replace(mark, mark * 2)}{mark}"

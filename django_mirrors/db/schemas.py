@@ -1,0 +1,205 @@
+"""Connections of mirrors that have a schema each in one PostgreSQL database.
+
+An alias is one mirror's, as with a database for each. The physical connection behind it
+is taken from the pool of the server when it is needed, set to the mirror's schema, and
+given back when Django closes it.
+"""
+
+from collections.abc import Hashable
+from functools import cache
+from typing import Any
+from weakref import WeakSet
+
+from django.db import connections
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+from django.db.backends.postgresql.client import DatabaseClient
+from psycopg import Error, IsolationLevel
+
+from django_mirrors.conf import get_conf
+from django_mirrors.db.breaker import breaker
+from django_mirrors.db.pools import (
+    Pool,
+    PoolExhausted,
+    SetupRefused,
+    get_pool,
+    prune_pools,
+)
+from django_mirrors.db.readonly import is_read_only
+from django_mirrors.exceptions import MirrorUnavailable
+
+__all__ = ["build_schema_engine"]
+
+# How values of one connection are read; Django looks at it again for each cursor.
+_NOT_OF_THE_SERVER = frozenset({"context"})
+
+
+class SchemaClient(DatabaseClient):
+    """Starts `psql` in the schema."""
+
+    @classmethod
+    def settings_to_cmd_args_env(
+        cls, settings_dict: dict[str, Any], parameters: Any
+    ) -> Any:
+        """Return the arguments and the environment of `psql`."""
+        arguments, environment = super().settings_to_cmd_args_env(
+            settings_dict, parameters
+        )
+        options = _build_options(settings_dict)
+        return arguments, {**(environment or {}), "PGOPTIONS": options}
+
+
+class InSchema:
+    """What the connection of a mirror with a schema adds to its engine's."""
+
+    alias: str
+    owner: str
+    connection: Any
+    settings_dict: dict[str, Any]
+    timezone_name: str
+    client_class = SchemaClient
+    _readers: WeakSet[Any]  # of Guarded: the cursors that were made
+    _pool: Pool | None = None  # where the connection is from
+    _setup = b""
+    _kept: tuple[Any, ...] = ()
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Take a connection from the pool, set to the schema.
+
+        Raises `MirrorUnavailable` if none gets free in time.
+        """
+        connect = super().get_new_connection  # type: ignore[misc]
+        if self.alias == NO_DB_ALIAS:
+            return connect(conn_params)  # Django's own work on the server
+        # The tables of the next schema may differ from those that were prepared for.
+        conn_params |= {"autocommit": True, "prepare_threshold": None}
+        conf = get_conf().pool
+        pool, setup = get_pool(_build_key(conn_params), conf), self._build_setup()
+        self._give_idle_back(pool)
+        try:
+            with breaker.watched_server(
+                self.settings_dict, mirror=self.owner, ignoring=PoolExhausted
+            ):
+                connection = pool.take(setup, lambda: connect(conn_params), conf)
+        except PoolExhausted as error:
+            raise MirrorUnavailable(
+                f"No connection is free for mirror '{self.owner}': {error}. Raise "
+                "'MAX_SIZE' in MIRRORS_OPTIONS['POOL'], or use fewer mirrors at once."
+            ) from error
+        except SetupRefused as error:
+            raise MirrorUnavailable(
+                f"The schema of mirror '{self.owner}' cannot be used: {error}. Make "
+                f"it with 'manage.py mirror_add {self.owner}', or correct 'SCHEMA'."
+            ) from error
+        if not connection.autocommit:
+            connection.autocommit = True
+        self.isolation_level = (
+            connection.isolation_level or IsolationLevel.READ_COMMITTED
+        )
+        self._pool, self._setup, self._kept = pool, setup, _read_state(connection)
+        return connection
+
+    def close_pool(self) -> None:
+        """Close what nobody uses, so that Django can drop or copy the database."""
+        prune_pools()
+
+    def is_idle_of(self, pool: Pool) -> bool:
+        """Whether a connection of `pool` could be given back now."""
+        wrapper: Any = self
+        return (
+            self._pool is pool
+            and self.connection is not None
+            and not wrapper.allow_thread_sharing
+            and not wrapper.is_in_use()
+        )
+
+    def _give_idle_back(self, pool: Pool) -> None:
+        # A thread needs one for each transaction that is open, and one more, however
+        # many mirrors it goes through.
+        opened: Any = connections.all(initialized_only=True)
+        for other in opened:
+            is_other = other is not self and isinstance(other, InSchema)
+            if is_other and other.is_idle_of(pool):
+                other.close()
+
+    def _build_setup(self) -> bytes:
+        config = self.settings_dict
+        schema = _quote(config["SCHEMA"])
+        role = config.get("ROLE") or config["OPTIONS"].get("assume_role")
+        zone = str(self.timezone_name or "").replace("'", "''")
+        # The first one fails where there is no such schema, which SET does not.
+        sql = f"SELECT {_quote(schema, chr(39))}::regnamespace; "
+        sql += f"SET search_path TO {schema}"
+        # Each of them always: what the setup before this one chose must go.
+        sql += f"; SET ROLE {_quote(role)}" if role else "; RESET ROLE"
+        sql += f"; SET TimeZone TO '{zone}'" if zone else "; RESET TimeZone"
+        return sql.encode()
+
+    def _configure_connection(self, connection: Any) -> bool:
+        return False  # the setup did it
+
+    def _close(self) -> None:
+        connection, pool = self.connection, self._pool
+        if connection is None or pool is None:
+            super()._close()  # type: ignore[misc]
+            return
+        # Django does not use it again, not even to find out that it is closed.
+        self.connection = self._pool = None
+        try:
+            # Else they would be used again, and act in another mirror's schema.
+            for cursor in [*self._readers]:
+                cursor.close()
+        except Error:
+            pool.drop(connection)
+            return
+        is_as_it_was = _read_state(connection) == self._kept
+        if is_as_it_was and not is_read_only(self.settings_dict):
+            pool.give_back(connection, self._setup)
+        else:
+            pool.drop(connection)
+
+
+@cache
+def build_schema_engine(base: type[BaseDatabaseWrapper]) -> type[Any]:
+    """Return the subclass of an engine's connection class that has a schema."""
+    # PostgreSQL's own, or PostGIS: the project's choice.
+    return type(base.__name__, (InSchema, base), {"__module__": base.__module__})
+
+
+def _build_key(params: dict[str, Any]) -> Hashable:
+    return tuple(
+        (name, repr(value))
+        for name, value in sorted(params.items())
+        if name not in _NOT_OF_THE_SERVER
+    )
+
+
+def _read_state(connection: Any) -> tuple[Any, ...]:
+    """Return what the driver keeps for a connection and the server does not know."""
+    return (
+        connection.isolation_level,
+        connection.read_only,
+        connection.deferrable,
+        connection.row_factory,
+        connection.cursor_factory,
+        connection.prepare_threshold,
+    )
+
+
+def _quote(name: str, mark: str = '"') -> str:
+    return f"{mark}{name.replace(mark, mark * 2)}{mark}"
+
+
+def _build_options(config: dict[str, Any]) -> str:
+    """Return the command-line options of a session in the schema."""
+    role = config.get("ROLE") or config["OPTIONS"].get("assume_role")
+    own = {"search_path": _quote(config["SCHEMA"]), **({"role": role} if role else {})}
+    given = config["OPTIONS"].get("options")
+    return " ".join(
+        [*([given] if given else []), *(f"-c {key}={_escape(own[key])}" for key in own)]
+    )
+
+
+def _escape(text: str) -> str:
+    return "".join(
+        f"\\{mark}" if mark.isspace() or mark == "\\" else mark for mark in text
+    )

@@ -1,0 +1,328 @@
+"""Leaks of databases: rows of one mirror that another reads or writes."""
+
+from tests.leaks import Leak
+
+PINS = "tests/db/test_pins.py"
+GUARD = "tests/db/test_guard.py"
+ORM = "tests/isolation/test_orm.py"
+
+LEAKS = [
+    Leak(
+        "with no mirror the router falls back to the original",
+        "db/router.py",
+        "        mirror = get_current_mirror()\n        if is_of",
+        "        from django_mirrors.registry import mirrors\n"
+        "        mirror = find_current_mirror() or mirrors.original\n        if is_of",
+        "tests/db/test_router.py",
+    ),
+    Leak(
+        "the router does not look at where an object came from",
+        "db/router.py",
+        '    instance = hints.get("instance")\n',
+        "    instance = None\n",
+        f"{PINS} {ORM}",
+    ),
+    Leak(
+        "the router does not look at where a query was built",
+        "db/router.py",
+        '    return hints.get("mirror")',
+        "    return None",
+        PINS,
+    ),
+    Leak(
+        "objects of different mirrors may be related",
+        "db/router.py",
+        "    check_owner(alias, instance.__class__)\n    found: str = alias\n",
+        "    found: str = alias\n    return 'any'\n",
+        PINS,
+    ),
+    Leak(
+        "any two objects may be related",
+        "db/router.py",
+        "        return _find_database(one) == _find_database(two)\n",
+        "        return True\n",
+        PINS,
+    ),
+    Leak(
+        "mirrors that share a database share objects",
+        "db/pins.py",
+        "        return alias.mirror == mirror.name\n",
+        "        return alias == mirror.alias\n",
+        PINS,
+    ),
+    Leak(
+        "whoever has an object may use it",
+        "db/pins.py",
+        "    if is_static(owner) or is_crossing():\n        return\n    name",
+        "    if is_static(owner) or mirror is not None:\n        return\n    name",
+        PINS,
+    ),
+    Leak(
+        "an object is used with no mirror",
+        "db/pins.py",
+        "    if is_static(owner) or is_crossing():\n        return\n    name",
+        "    if is_static(owner) or is_crossing() or mirror is None:\n"
+        "        return\n    name",
+        ORM,
+    ),
+    Leak(
+        "objects of the original's apps are those of every mirror's",
+        "db/pins.py",
+        "    return app_label in get_conf().original_apps",
+        "    return True",
+        "tests/db/test_router.py",
+    ),
+    Leak(
+        "a query inside another one is not asked for its mirror",
+        "_compat_orm.py",
+        "        if self.mirror is not None:\n            pins.check_query(",
+        "        if False:\n            pins.check_query(",
+        PINS,
+    ),
+    Leak(
+        "a query set is not pinned when it is built",
+        "_compat_orm.py",
+        "        elif model is not None and not (hints and HINT in hints):\n",
+        "        elif False:\n",
+        PINS,
+    ),
+    Leak(
+        "using() takes a query set of another mirror along",
+        "_compat_orm.py",
+        "            if self._query.mirror is not None:\n",
+        "            if False:\n",
+        PINS,
+    ),
+    Leak(
+        "an object inside a query is not asked for its mirror",
+        "_compat_orm.py",
+        "        check_type(self, value, *args)\n"
+        "        pins.check_instances([value])\n",
+        "        check_type(self, value, *args)\n",
+        PINS,
+    ),
+    Leak(
+        "an object as a value is not asked for its mirror",
+        "_compat_orm.py",
+        "        pins.check_instances([self])\n        return prepare(self, field)\n",
+        "        return prepare(self, field)\n",
+        f"{PINS} {ORM}",
+    ),
+    Leak(
+        "objects are written in bulk to any mirror",
+        "_compat_orm.py",
+        "        pins.check_instances(objs)\n",
+        "",
+        PINS,
+    ),
+    Leak(
+        "save(using=) writes an object of another mirror",
+        "_compat_orm.py",
+        "        if using is not None:\n            pins.check_instances([self])\n",
+        "        if using is not None:\n",
+        PINS,
+    ),
+    Leak(
+        "a raw query of another mirror runs",
+        "_compat_orm.py",
+        "            pins.check_pin(self._db, self.model)\n",
+        "            pass\n",
+        ORM,
+    ),
+    Leak(
+        "an object is validated against the rows of another mirror",
+        "_compat_orm.py",
+        "    _Model.validate_unique = _check_self(_Model.validate_unique, pins)\n",
+        "",
+        ORM,
+    ),
+    Leak(
+        "the file of another mirror's object is reached",
+        "_compat_orm.py",
+        "    def get_storage(self: Any) -> Any:\n"
+        "        pins.check_instances([self.instance])\n",
+        "    def get_storage(self: Any) -> Any:\n",
+        PINS,
+    ),
+    Leak(
+        "an open file of another mirror's object is read",
+        "_compat_orm.py",
+        "        require_file(self)\n        pins.check_instances([self.instance])\n",
+        "        require_file(self)\n",
+        PINS,
+    ),
+    Leak(
+        "a connection serves every mirror",
+        "db/guard.py",
+        "            check_alias(self.owner)\n",
+        "            pass\n",
+        GUARD,
+    ),
+    Leak(
+        "what was allowed once is allowed in every block",
+        "db/guard.py",
+        "        if frame is not None and frame is self._allowed:\n",
+        "        if self._allowed is not None:\n",
+        GUARD,
+    ),
+    Leak(
+        "a connection serves who is in no mirror",
+        "db/guard.py",
+        "    if is_crossing():\n        return\n    if mirror is None:\n",
+        "    if is_crossing() or mirror is None:\n"
+        "        return\n    if mirror is None:\n",
+        GUARD,
+    ),
+    Leak(
+        "a stored procedure is called in another mirror",
+        "db/cursors.py",
+        "        self._check()\n        return super().callproc(",
+        "        return super().callproc(",
+        GUARD,
+    ),
+    Leak(
+        "many statements at once run in another mirror",
+        "db/cursors.py",
+        "        self._check()\n        try:\n            return super().executemany(",
+        "        try:\n            return super().executemany(",
+        GUARD,
+    ),
+    Leak(
+        "an open cursor is read in another mirror",
+        "db/cursors.py",
+        "        self._check()\n        with self.db.wrap_database_errors:\n"
+        "            return self.cursor.fetchall()",
+        "        with self.db.wrap_database_errors:\n"
+        "            return self.cursor.fetchall()",
+        GUARD,
+    ),
+    Leak(
+        "a cursor goes on giving rows in another mirror",
+        "db/cursors.py",
+        "            self._check()\n            yield row\n",
+        "            yield row\n",
+        GUARD,
+    ),
+    Leak(
+        "the driver's own names, such as copy, pass the guard",
+        "db/cursors.py",
+        "        self._check()\n        return super().__getattr__(name)",
+        "        return super().__getattr__(name)",
+        GUARD,
+    ),
+    Leak(
+        "a transaction is begun in another mirror",
+        "db/guard.py",
+        "        if not autocommit and not self._is_original_in_mirror():\n",
+        "        if False:\n",
+        GUARD,
+    ),
+    Leak(
+        "a savepoint frees the connection for good",
+        "db/guard.py",
+        "        try:\n            run(sid)\n        finally:\n"
+        "            self._is_free = before\n",
+        "        run(sid)\n",
+        GUARD,
+    ),
+    Leak(
+        "a copied connection has no mirror",
+        "db/guard.py",
+        "        copied.owner, copied.is_static = self.owner, self.is_static\n",
+        "        copied.is_static = True\n",
+        GUARD,
+    ),
+    Leak(
+        "a missing SQLite file is made, empty",
+        "db/reaching.py",
+        "        self._check_file()\n",
+        "",
+        GUARD,
+    ),
+    Leak(
+        "an error shows what the driver says, passwords too",
+        "db/reaching.py",
+        "cannot be reached ({kind})",
+        "cannot be reached ({error})",
+        "tests/db/test_connections.py tests/db/test_guard.py tests/db/test_requests.py",
+    ),
+    Leak(
+        "a connection in a transaction is closed to make room",
+        "db/connections.py",
+        "    return not (connection.is_in_use() or is_entered(connection.owner))",
+        "    return not is_entered(connection.owner)",
+        "tests/db/test_connections.py",
+    ),
+    Leak(
+        "a changed definition keeps the old connection",
+        "db/connections.py",
+        "        if connection.generation != self.settings.generation:\n",
+        "        if False:\n",
+        "tests/db/test_connections.py",
+    ),
+    Leak(
+        "a query set in the body of a class is pinned to the first visitor's mirror",
+        "db/imports.py",
+        "        if frame is None or frame.mirror is None:\n",
+        "        if True:\n",
+        "tests/db/test_imports.py",
+    ),
+    Leak(
+        "content types of mirrors that share a database are one",
+        "_compat_sites.py",
+        "        return super().__getitem__(self._find_owner(alias))\n",
+        "        return super().__getitem__(alias)\n",
+        PINS,
+    ),
+    Leak(
+        "tables of the original's apps are made in every mirror",
+        "db/router.py",
+        "        return db == ORIGINAL_NAME or "
+        "not is_original_label(app_label, model_name)",
+        "        return True",
+        "tests/db/test_router.py",
+    ),
+    Leak(
+        "a pinned process takes any database that the environment names",
+        "db/reaching.py",
+        "        if self.owner != ORIGINAL_NAME and is_given(self.owner):\n",
+        "        if False:\n",
+        "tests/db/test_ownership.py",
+    ),
+    Leak(
+        "a silent server is tried by every request",
+        "db/breaker.py",
+        "                self._hold(key)\n",
+        "                pass\n",
+        "tests/isolation/test_outage.py -k silent_is",
+    ),
+    Leak(
+        "all connections wait for one to a silent server",
+        "db/breaker.py",
+        "        try:\n            yield\n        except ignoring:\n",
+        "        try:\n            with self._lock:\n                yield\n"
+        "        except ignoring:\n",
+        "tests/isolation/test_outage.py -k waits",
+    ),
+    Leak(
+        "the role of the last mirror stays with its connection",
+        "db/schemas.py",
+        ' else "; RESET ROLE"\n',
+        ' else ""\n',
+        "tests/db/test_schemas.py -k taken_off",
+    ),
+    Leak(
+        "a session reaches the next mirror",
+        "db/pools.py",
+        "            _send(connection, before + _RESET + setup)\n",
+        "            _send(connection, before + setup)\n",
+        "tests/db/test_schemas.py -k nothing_of_a_session",
+    ),
+    Leak(
+        "a kept cursor acts in the schema of the next mirror",
+        "db/schemas.py",
+        "                cursor.close()\n",
+        "                pass\n",
+        "tests/db/test_schemas.py -k given_back_is_closed",
+    ),
+]

@@ -1,0 +1,37 @@
+"""End with the figures that tests report, also those of other processes."""
+
+from typing import Any
+
+import pytest
+
+__all__ = ["FIGURE"]
+
+# The name of the property of a test's report that holds a figure.
+FIGURE = "figure"
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FIGURES] = []
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Collector(config), "figures")
+
+
+class Collector:
+    """Collects what tests report; pytest-xdist brings it with their reports."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._figures = config.stash[_FIGURES]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            self._figures += [
+                str(text) for name, text in report.user_properties if name == FIGURE
+            ]
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if not self._figures:
+            return
+        terminalreporter.section("figures")
+        for figure in sorted(self._figures):
+            terminalreporter.write_line(figure)
