@@ -25,6 +25,7 @@ __all__ = ["PostgresqlDatabase", "PostgresqlServer"]
 
 _IN_USE = "55006"
 _DEADLOCK = "40P01"
+_CREATE = "CREATE DATABASE "
 _PATIENCE = 30_000  # milliseconds, for those who write to end
 # Indexes of the server's own, which keep names apart.
 _NAMES = frozenset({"pg_database_datname_index", "pg_namespace_nspname_index"})
@@ -34,6 +35,12 @@ _END_CONNECTIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = %s AND pid <> pg_backend_pid()"
 )
+# What a killed process had begun goes on in the server, and would end after a drop.
+_END_CREATION = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE state = 'active' AND pid <> pg_backend_pid() AND starts_with(query, %s)
+  AND pg_has_role(usesysid, 'MEMBER')
+"""
 _END_WAITING = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
@@ -145,9 +152,18 @@ class PostgresqlDatabase(PostgresqlServer):
         self._create(config)
 
     def drop(self, config: Config) -> None:
-        """Remove the database, and end who is connected to it."""
+        """Remove the database, and end who is connected to it or still makes it."""
         name = quote(self.get_name(config))
-        self._run(config, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        with self._connect(config) as cursor:
+            self._end_creation(cursor, name)
+            cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _end_creation(self, cursor: Any, name: str) -> None:
+        for pause in (*_PAUSES, None):
+            cursor.execute(_END_CREATION, [_CREATE + name])
+            if not cursor.fetchall() or pause is None:
+                return
+            sleep(pause)
 
     def rename(self, config: Config, target: Config) -> None:
         """Rename the database, after ending who is connected to it."""
@@ -220,7 +236,7 @@ class PostgresqlDatabase(PostgresqlServer):
         with self._connect(config) as cursor:
             for pause in (*_PAUSES, None):
                 try:
-                    cursor.execute(f"CREATE DATABASE {name}{like}")
+                    cursor.execute(f"{_CREATE}{name}{like}")
                 except OperationalError as error:
                     if self._find_code(error) != _IN_USE or pause is None:
                         raise

@@ -2,7 +2,7 @@
 
 import subprocess
 import threading
-from time import sleep
+from time import monotonic, sleep
 from uuid import uuid4
 
 import pytest
@@ -228,3 +228,42 @@ def test_rows_are_read_as_of_one_moment(postgresql):
 
     assert all(item["one"] == item["two"] for item in found)
     assert found[-1]["one"][0] > found[0]["one"][0]
+
+
+def test_drop_ends_what_a_killed_process_left_the_server_to_make(postgresql):
+    config = postgresql.config()
+    main = {**postgresql.base, "NAME": "postgres"}
+    outcomes = []
+
+    def make(lock):
+        try:
+            postgresql.backend.create(config)
+        except OperationFailed as error:
+            outcomes.append(str(error))
+        finally:
+            lock.execute("ROLLBACK")
+
+    with postgresql.connect(main) as connection, connection.cursor() as lock:
+        # Nobody makes a database meanwhile.
+        lock.execute("BEGIN; LOCK TABLE pg_database IN SHARE MODE")
+        makes = threading.Thread(target=make, args=(lock,))
+        makes.start()
+        wait_for_statement(postgresql, f'CREATE DATABASE "{config["NAME"]}"')
+        release = threading.Timer(20, connection.connection.close)  # lest both wait for ever
+        release.start()
+        postgresql.backend.drop(config)
+        makes.join(30)
+        release.cancel()
+
+    assert len(outcomes) == 1
+    assert "terminating connection" in outcomes[0]
+    assert not postgresql.backend.exists(config)
+
+
+def wait_for_statement(server, start):
+    main = {**server.base, "NAME": "postgres"}
+    sql = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    end = monotonic() + 20
+    while not server.ask(main, f"{sql} AND starts_with(query, '{start}')"):
+        assert monotonic() < end, "The statement never began."
+        sleep(0.02)
