@@ -249,7 +249,8 @@ def test_drop_ends_what_a_killed_process_left_the_server_to_make(postgresql):
         makes = threading.Thread(target=make, args=(lock,))
         makes.start()
         wait_for_statement(postgresql, f'CREATE DATABASE "{config["NAME"]}"')
-        release = threading.Timer(20, connection.connection.close)  # lest both wait for ever
+        # Lest both wait for ever.
+        release = threading.Timer(20, connection.connection.close)
         release.start()
         postgresql.backend.drop(config)
         makes.join(30)
