@@ -28,6 +28,8 @@ __all__ = [
 
 Network = IPv4Network | IPv6Network
 
+GATES = ("shared", "always", "never")
+BEHIND_POLICIES = ("serve", "hold", "refuse")
 UNKNOWN_HOST_POLICIES = ("reject", "misdirected")
 HOOKS = (
     "PROVISIONED", "BEFORE_ROLLOUT", "AFTER_ROLLOUT", "HEALTH", "PERIOD_CLOSED",
@@ -70,6 +72,9 @@ class Conf:
     trusted_proxies: tuple[Network, ...]  # whose forwarded host counts
     hooks: Mapping[str, str]  # dotted paths
     release: str  # of the running code; "" takes it from the migrations
+    gate: str  # which mirrors are kept from breaking migrations
+    behind: str  # what visitors get of a mirror that lacks migrations
+    cleared_caches: tuple[str, ...]  # aliases, of caches emptied after a rollout
     poll_seconds: float  # how often a process looks for changes of the fleet
     max_open_connections: int  # per thread
     max_server_connections: int | None  # per process and server; None: no limit
@@ -337,6 +342,18 @@ def _read_text(value: Any, place: str, directory: Path) -> str:
     return value
 
 
+def _read_gate(value: Any, place: str, directory: Path) -> str:
+    return _read_choice(value, place, GATES)
+
+
+def _read_behind(value: Any, place: str, directory: Path) -> str:
+    return _read_choice(value, place, BEHIND_POLICIES)
+
+
+def _read_aliases(value: Any, place: str, directory: Path) -> tuple[str, ...]:
+    return tuple(sorted(_read_names(value, place, directory)))
+
+
 def _read_prefix(value: Any, place: str, directory: Path) -> str:
     text = _read_text(value, place, directory)
     if not text.startswith("/") or not text.endswith("/"):
@@ -374,6 +391,9 @@ OPTIONS: Mapping[str, tuple[str, Any, Any]] = {
     "TRUSTED_PROXIES": ("trusted_proxies", _read_networks, ()),
     "HOOKS": ("hooks", _read_hooks, {}),
     "RELEASE": ("release", _read_text, ""),
+    "GATE": ("gate", _read_gate, "shared"),
+    "BEHIND": ("behind", _read_behind, "serve"),
+    "CLEAR_CACHES": ("cleared_caches", _read_aliases, ()),
     "POLL_SECONDS": ("poll_seconds", _read_seconds, 1.0),
     "MAX_OPEN_CONNECTIONS": ("max_open_connections", _read_count, 8),
     "MAX_SERVER_CONNECTIONS": ("max_server_connections", _read_limit, None),

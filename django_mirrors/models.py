@@ -6,6 +6,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from django.db import models
+from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from django_mirrors.mirror import STATES, State
@@ -32,6 +33,12 @@ class MirrorRecord(models.Model):
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     retry_after = models.PositiveIntegerField(_("retry after, in seconds"), default=0)
     release = models.CharField(_("release"), max_length=100, blank=True)
+    # Which migrations its database has: a `MigrationState`, or "" if that is unknown.
+    migrations = models.CharField(
+        _("migrations"), max_length=32, blank=True, default="", db_default=""
+    )
+    rollout = models.UUIDField(_("rollout"), null=True, editable=False)  # the last one
+    rolled_out = models.DateTimeField(_("rolled out"), null=True, editable=False)
     step = models.CharField(_("step reached"), max_length=32, blank=True)
     # What it was made of: "" for nothing, else "mirror books" or "archive ...".
     origin = models.CharField(
@@ -77,7 +84,8 @@ class OperationRecord(models.Model):
     step = models.CharField(max_length=32, blank=True)  # the one that was begun last
     holder = models.CharField(max_length=200)  # user@host:pid
     plan = models.JSONField(default=dict)
-    results = models.JSONField(default=dict)  # name of the mirror -> result
+    outcome = models.CharField(max_length=16, blank=True, default="")  # once it ended
+    request = models.CharField(max_length=16, blank=True, default="")  # of an operator
     started = models.DateTimeField(auto_now_add=True)
     finished = models.DateTimeField(null=True)
 
@@ -88,6 +96,46 @@ class OperationRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.uid}"
+
+
+class StepRecord(models.Model):
+    """What an operation did to one mirror."""
+
+    operation = models.ForeignKey(
+        OperationRecord, on_delete=models.CASCADE, related_name="steps"
+    )
+    mirror = models.CharField(max_length=48)
+    wave = models.PositiveIntegerField(default=0)
+    outcome = models.CharField(max_length=16)
+    detail = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True)
+    seconds = models.FloatField(default=0.0)
+    ended = models.DateTimeField(default=now)
+
+    objects: ClassVar[models.Manager[StepRecord]] = models.Manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("operation", "mirror"), name="django_mirrors_one_step"
+            ),
+        )
+        ordering = ("mirror",)
+
+    def __str__(self) -> str:
+        return f"{self.mirror}: {self.outcome}"
+
+
+class MigrationState(models.Model):
+    """A set of applied migrations that mirrors have, under its digest."""
+
+    digest = models.CharField(max_length=32, primary_key=True)
+    applied = models.JSONField(default=list)  # "app.0001_name"
+
+    objects: ClassVar[models.Manager[MigrationState]] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class Tombstone(models.Model):
@@ -124,6 +172,15 @@ class Marker(models.Model):
 
     uid = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=48)
+    # Of the last rollout that changed something here: an older one must not.
+    fence = models.BigIntegerField(default=0, db_default=0)
+    # The rollout that changed this and has not finished, or "".
+    rollout = models.CharField(max_length=36, default="", db_default="")
+    # A migration that no single transaction holds, and how far it came: how many of its
+    # operations are done, and whether one more was begun.
+    migration = models.CharField(max_length=320, default="", db_default="")
+    operations = models.PositiveIntegerField(default=0, db_default=0)
+    is_begun = models.BooleanField(default=False, db_default=False)
 
     objects: ClassVar[models.Manager[Marker]] = models.Manager()
 

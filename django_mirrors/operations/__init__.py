@@ -19,7 +19,7 @@ from django_mirrors.operations.retire import (
     purge_mirror,
     retire_mirror,
 )
-from django_mirrors.operations.rollout import plan_rollout, roll_out
+from django_mirrors.operations.rollout import plan_rollout, resume_rollout, roll_out
 from django_mirrors.operations.run import run_command
 from django_mirrors.operations.spares import prepare_mirrors
 from django_mirrors.operations.status import Status, get_status
@@ -52,6 +52,7 @@ __all__ = [
     "purge_mirror",
     "register",
     "restore_mirror",
+    "resume_rollout",
     "retire_mirror",
     "roll_out",
     "run_command",

@@ -17,7 +17,7 @@ from django_mirrors.mirror import Mirror
 from django_mirrors.models import Marker
 from django_mirrors.operations.databases.markers import read_marker
 from django_mirrors.operations.poolers import find_pooler_problem
-from django_mirrors.operations.reports import DONE, Report
+from django_mirrors.operations.reports import DONE, Outcome, Report
 from django_mirrors.operations.runner import OnStep, describe, run_steps
 
 __all__ = ["check_mirrors", "find_problems", "find_problems_elsewhere"]
@@ -30,11 +30,11 @@ def check_mirrors(
 ) -> Report:
     """Connect to every service of every mirror; return what is wrong and where."""
 
-    def check(mirror: Mirror) -> tuple[str, str]:
+    def check(mirror: Mirror) -> Outcome:
         problems = find_problems(mirror)
         if problems:
             raise OperationFailed(" ".join(problems))
-        return DONE, "every service answers"
+        return Outcome(DONE, "every service answers")
 
     return run_steps("check", mirrors, check, jobs=jobs, on_step=on_step)
 

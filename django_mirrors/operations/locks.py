@@ -6,9 +6,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event, Thread
+from time import monotonic
 
 from django.db import DatabaseError, connections, transaction
 from django.db.models import F, QuerySet
@@ -19,33 +20,63 @@ from django_mirrors.exceptions import MirrorError, OperationLocked
 from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.models import LockRecord
 
-__all__ = ["Lock", "describe_process", "hold_lock", "is_abandoned"]
+__all__ = [
+    "Lock",
+    "describe_process",
+    "find_operation",
+    "hold_lock",
+    "is_abandoned",
+]
 
 logger = logging.getLogger("django_mirrors.operations")
 
 _LEASE = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Lock:
     """A lock that is held until its lease ends; `fence` grows with each holder."""
 
     name: str
     fence: int
+    # Until when it is surely held. Goes on while the process is stopped.
+    until: float = field(default_factory=lambda: monotonic() + _LEASE.total_seconds())
 
     def renew(self) -> None:
         """Extend the lease. Raises `OperationLocked` if another holds the lock now."""
+        began = monotonic()
         with use_original():
             renewed = (
                 _find(self.name)
                 .filter(fence=self.fence)
                 .update(expires=timezone.now() + _LEASE)
             )
-        if not renewed:
+        self._note(began + _LEASE.total_seconds(), is_held=bool(renewed))
+
+    def check(self) -> None:
+        """Raise `OperationLocked` if another holds the lock now.
+
+        Asks the database only if the lease may have ended: call it often.
+        """
+        if monotonic() >= self.until:
+            self.confirm()
+
+    def confirm(self) -> None:
+        """Ask the database whether the lock is held. See check()."""
+        began, now = monotonic(), timezone.now()
+        with use_original():
+            record = _find(self.name).filter(fence=self.fence).first()
+        expires = None if record is None or not record.holder else record.expires
+        left = (expires - now).total_seconds() if expires is not None else 0.0
+        self._note(began + left, is_held=left > 0)
+
+    def _note(self, until: float, *, is_held: bool) -> None:
+        if not is_held:
             raise OperationLocked(
                 f"The lock '{self.name}' was taken over while this process was paused. "
                 "Nothing more is done here. Start the operation again."
             )
+        self.until = until
 
 
 @contextmanager
@@ -69,6 +100,15 @@ def is_abandoned(name: str) -> bool:
     with use_original():
         record = _find(name).exclude(holder="").first()
     return record is not None and _is_abandoned(record, timezone.now())
+
+
+def find_operation(name: str) -> str:
+    """Return what is done under the lock `name` at this moment, or ''."""
+    with use_original():
+        record = _find(name).exclude(holder="").first()
+    if record is None or _is_abandoned(record, timezone.now()):
+        return ""
+    return record.operation
 
 
 @contextmanager

@@ -40,6 +40,7 @@ __all__ = [
     "OnStep",
     "add_mirror",
     "continue_mirror",
+    "has_own_site",
     "make_mirror",
     "plan_making",
     "plan_mirror",
@@ -332,8 +333,8 @@ def _owns(service: str) -> Callable[[Provisioning], bool]:
     return lambda work: work.mirror.find_owner(service) == work.mirror.name
 
 
-def _has_own_site(work: Provisioning) -> bool:
-    mirror = work.mirror
+def has_own_site(mirror: Mirror) -> bool:
+    """Whether a row of `contrib.sites` is this mirror's and nobody else's."""
     if not apps.is_installed("django.contrib.sites") or not mirror.primary_host:
         return False
     # In a shared database the owner's row must not be taken.
@@ -367,7 +368,7 @@ _STEPS = (
         name="site",
         title="update the site",
         do=lambda work: update_site(work.mirror),
-        is_needed=_has_own_site,
+        is_needed=lambda work: has_own_site(work.mirror),
     ),
     ProvisionStep(
         name="superuser",

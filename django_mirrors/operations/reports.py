@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["DONE", "FAILED", "SKIPPED", "Plan", "Report", "StepResult"]
+__all__ = ["DONE", "FAILED", "SKIPPED", "Outcome", "Plan", "Report", "StepResult"]
 
 DONE = "done"
 FAILED = "failed"
@@ -17,13 +17,29 @@ class Plan:
 
     operation: str
     steps: Mapping[str, tuple[str, ...]]  # name of the mirror -> what will be done
+    waves: Mapping[str, str] = field(default_factory=dict)  # the mirror -> its wave
+    sql: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by step
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan for machines."""
         plan = [
             {"mirror": name, "steps": list(steps)} for name, steps in self.steps.items()
         ]
-        return {"operation": self.operation, "plan": plan}
+        for item in plan:
+            if item["mirror"] in self.waves:
+                item["wave"] = self.waves[str(item["mirror"])]
+        found: dict[str, Any] = {"operation": self.operation, "plan": plan}
+        if self.sql:
+            found["sql"] = {step: list(lines) for step, lines in self.sql.items()}
+        return found
+
+
+class Outcome(NamedTuple):
+    """What a step returns of itself."""
+
+    outcome: str  # "done" or "skipped"; a failure is raised
+    detail: str = ""  # one line for people
+    migrations: str = ""  # which the mirror's database has now, if the step knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +51,7 @@ class StepResult:
     error: str = ""  # of a failure: what, where, remedy
     seconds: float = 0.0
     detail: str = ""  # one line for people
+    migrations: str = ""  # digest of those that the mirror's database has now, if known
 
     def as_json(self) -> dict[str, Any]:
         """Return the result for machines."""

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
-from django_mirrors.operations.reports import DONE, Report, StepResult
+from django_mirrors.operations.reports import DONE, Outcome, Report, StepResult
 from django_mirrors.operations.runner import run_steps
 
 __all__ = ["run_command"]
@@ -54,7 +54,7 @@ def run_command(
             f"'{command}' chooses its mirrors itself. Run it without 'mirror_run'."
         )
 
-    def run_here(mirror: Mirror) -> tuple[str, str]:
+    def run_here(mirror: Mirror) -> Outcome:
         output = _Output(partial(on_output, mirror.name))
         try:
             # Many commands print past the output that they are given.
@@ -63,9 +63,9 @@ def run_command(
         except SystemExit as error:
             if error.code not in {None, 0}:
                 raise CommandError(f"The command ended with {error.code}.") from error
-        return DONE, ""
+        return Outcome(DONE)
 
-    def run_apart(mirror: Mirror) -> tuple[str, str]:
+    def run_apart(mirror: Mirror) -> Outcome:
         own = ["mirror_run", mirror.name, "--verbosity=0", "--", command, *rest]
         done = subprocess.run(  # noqa: S603 - this interpreter, and no shell
             [sys.executable, "-m", "django", *own],
@@ -80,7 +80,7 @@ def run_command(
             lines = done.stderr.strip().splitlines()
             last = lines[-1].removeprefix("CommandError: ") if lines else ""
             raise CommandError(last or f"The command ended with {done.returncode}.")
-        return DONE, ""
+        return Outcome(DONE)
 
     step = run_here if jobs == 1 else run_apart
     return run_steps("run", mirrors, step, jobs=jobs, on_step=on_step)

@@ -4,9 +4,9 @@ import logging
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, current_thread, main_thread
 from time import monotonic
 from typing import Any
@@ -14,22 +14,31 @@ from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from django_mirrors.context import use_mirror
 from django_mirrors.exceptions import MirrorError
 from django_mirrors.mirror import Mirror
-from django_mirrors.operations.reports import FAILED, SKIPPED, Report, StepResult
+from django_mirrors.operations.executors import Executor, open_executor
+from django_mirrors.operations.reports import (
+    FAILED,
+    SKIPPED,
+    Outcome,
+    Report,
+    StepResult,
+)
 from django_mirrors.signals import step_finished
 
-__all__ = ["Step", "run_steps"]
+__all__ = ["NOT_BEGUN", "OnStep", "Step", "describe", "do_step", "run_steps"]
 
 logger = logging.getLogger("django_mirrors.operations")
 
-_TICK_SECONDS = 10
+# Of a mirror that an operation stopped before.
+NOT_BEGUN = "not begun"
 
-# A step returns its outcome and one line about it.
-Step = Callable[[Mirror], tuple[str, str]]
+_TICK_SECONDS = 1
+
+Step = Callable[[Mirror], Outcome]
 OnStep = Callable[[StepResult], None]
 
 
@@ -40,89 +49,92 @@ def run_steps(
     *,
     identity: str | None = None,
     jobs: int = 1,
+    executor: Executor | None = None,
     max_failures: int | None = None,
     on_step: OnStep | None = None,
-    on_tick: Callable[[], None] | None = None,
+    on_tick: Callable[[], bool] | None = None,
 ) -> Report:
     """Do `step` in each mirror, with that mirror current, and return the report.
 
-    `on_step` and `on_tick`, which may renew a lock, are called in the calling thread:
-    after each mirror, and every few seconds while several are worked on.
+    `on_step` and `on_tick` are called in the calling thread: after each mirror, and
+    every second while several are worked on. No further mirror is begun once `on_tick`
+    returns False.
 
     A failure never hides those of others: all are collected. After the N-th failure no
-    further mirror is begun, nor after Ctrl-C; those are reported as skipped.
+    further mirror is begun, nor after Ctrl-C; those are reported as skipped. Steps are
+    done by `executor`, or by one that is made for this.
     """
-    results: list[StepResult] = []
-    waiting = list(mirrors)
-    with _stop_on_interrupt() as stopped:
-
-        def take(result: StepResult) -> None:
-            results.append(result)
-            step_finished.send(operation, result=result)
-            if on_step is not None:
-                on_step(result)
-            if on_tick is not None:
-                on_tick()
-            failures = sum(item.outcome == FAILED for item in results)
-            if max_failures is not None and failures >= max_failures:
-                stopped.set()
-
-        work = _Work(operation=operation, step=step, take=take, stopped=stopped)
-        if jobs == 1:
-            left = _run_here(work, waiting)
-        else:
-            left = _run_in_threads(work, waiting, jobs=jobs, on_tick=on_tick)
-    for mirror in left:
-        take(StepResult(mirror=mirror.name, outcome=SKIPPED, detail="not begun"))
-    results.sort(key=lambda item: item.mirror)
-    return Report(
-        operation=operation, id=identity or str(uuid4()), results=tuple(results)
-    )
+    opened = open_executor(jobs) if executor is None else nullcontext(executor)
+    with _stop_on_interrupt() as stopped, opened as workers:
+        run = _Run(
+            operation=operation,
+            left=deque(mirrors),
+            workers=workers,
+            stopped=stopped,
+            max_failures=max_failures,
+            on_step=on_step,
+            on_tick=on_tick,
+        )
+        run.work(partial(do_step, operation, step=step))
+    for mirror in run.left:
+        run.take(StepResult(mirror=mirror.name, outcome=SKIPPED, detail=NOT_BEGUN))
+    results = tuple(sorted(run.results, key=lambda item: item.mirror))
+    return Report(operation=operation, id=identity or str(uuid4()), results=results)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """Steps under way."""
+
     operation: str
-    step: Step
-    take: OnStep
+    left: deque[Mirror]
+    workers: Executor
     stopped: Event
+    max_failures: int | None
+    on_step: OnStep | None
+    on_tick: Callable[[], bool] | None
+    results: list[StepResult] = field(default_factory=list)
+    failures: int = 0
 
-
-def _run_here(work: _Work, waiting: list[Mirror]) -> list[Mirror]:
-    for position, mirror in enumerate(waiting):
-        if work.stopped.is_set():
-            return waiting[position:]
-        work.take(_do(work.operation, mirror, work.step))
-    return []
-
-
-def _run_in_threads(
-    work: _Work,
-    waiting: list[Mirror],
-    *,
-    jobs: int,
-    on_tick: Callable[[], None] | None,
-) -> list[Mirror]:
-    left = deque(waiting)
-    running: dict[Future[StepResult], str] = {}
-    with ThreadPoolExecutor(max_workers=jobs) as executor:
+    def work(self, do: Callable[[Mirror], StepResult]) -> None:
+        """Do it in one mirror after the other, until all are done or it is stopped."""
         while True:
-            while left and len(running) < jobs and not work.stopped.is_set():
-                if _follows(left[0], running.values()):
-                    break
-                mirror = left.popleft()
-                future = executor.submit(
-                    _do_in_thread, work.operation, mirror, work.step
-                )
-                running[future] = mirror.name
-            if not running:
-                return list(left)
-            done, _ = wait(running, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                del running[future]
-                work.take(future.result())
-            if not done and on_tick is not None:
-                on_tick()
+            self._begin_some(do)
+            ended = self.workers.wait(_TICK_SECONDS)
+            for result in ended:
+                self.take(result)
+            if not ended and not self.workers.running:
+                return
+            if not ended:
+                self._tick()
+
+    def take(self, result: StepResult) -> None:
+        """Note the result of one step."""
+        self.results.append(result)
+        step_finished.send(self.operation, result=result)
+        if self.on_step is not None:
+            self.on_step(result)
+        self.failures += result.outcome == FAILED
+        if self.max_failures is not None and self.failures >= self.max_failures:
+            self.stopped.set()
+
+    def _begin_some(self, do: Callable[[Mirror], StepResult]) -> None:
+        while self._may_begin() and self._tick():
+            self.workers.begin(self.left.popleft(), do)
+            if not self.workers.running:
+                return  # it is done already
+
+    def _may_begin(self) -> bool:
+        return (
+            bool(self.left)
+            and self.workers.has_room
+            and not _follows(self.left[0], self.workers.running)
+        )
+
+    def _tick(self) -> bool:
+        if self.on_tick is not None and not self.on_tick():
+            self.stopped.set()
+        return not self.stopped.is_set()
 
 
 def _follows(mirror: Mirror, names: Iterable[str]) -> bool:
@@ -130,33 +142,26 @@ def _follows(mirror: Mirror, names: Iterable[str]) -> bool:
     return mirror.alias != mirror.name and mirror.alias in names
 
 
-def _do_in_thread(operation: str, mirror: Mirror, step: Step) -> StepResult:
-    try:
-        return _do(operation, mirror, step)
-    finally:
-        # Connections belong to a thread: the caller's own close would not reach these.
-        connections.close_all()
-
-
-def _do(operation: str, mirror: Mirror, step: Step) -> StepResult:
+def do_step(operation: str, mirror: Mirror, *, step: Step) -> StepResult:
+    """Do `step` in `mirror`; whatever goes wrong there is in the result."""
     began = monotonic()
     logger.info("%s of '%s' begins.", operation, mirror)
     try:
         with use_mirror(mirror):
-            outcome, detail = step(mirror)
+            given = step(mirror)
         error = ""
     except _EXPECTED as problem:
-        outcome, detail, error = FAILED, "", describe(problem)
+        given, error = Outcome(FAILED), describe(problem)
     except Exception as problem:
         # A project's own migration or command can raise anything; the other mirrors
         # must still be served. The traceback is what its developer needs; a level
         # above this one would show it to every operator whose project logs nothing.
         logger.info("%s of '%s' failed.", operation, mirror, exc_info=True)
-        outcome, detail, error = FAILED, "", describe(problem)
+        given, error = Outcome(FAILED), describe(problem)
     seconds = monotonic() - began
-    logger.info("%s of '%s': %s in %.3f s.", operation, mirror, outcome, seconds)
+    logger.info("%s of '%s': %s in %.3f s.", operation, mirror, given.outcome, seconds)
     return StepResult(
-        mirror=mirror.name, outcome=outcome, error=error, seconds=seconds, detail=detail
+        mirror=mirror.name, error=error, seconds=seconds, **given._asdict()
     )
 
 

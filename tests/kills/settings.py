@@ -20,7 +20,10 @@ INSTALLED_APPS = [
     "django.contrib.sites",
     "django_mirrors",
     "tests.bookshop",
+    "tests.orchard",
 ]
+if os.environ.get("KILLS_RELEASE") == "first":
+    MIGRATION_MODULES = {"orchard": "tests.orchard.first"}
 MIDDLEWARE = ["django_mirrors.middleware.MirrorMiddleware"]
 ROOT_URLCONF = "tests.kills.urls"
 SITE_ID = 1

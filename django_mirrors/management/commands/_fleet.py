@@ -27,6 +27,7 @@ from rich.table import Table
 from django_mirrors.exceptions import MirrorError, UnknownMirror
 from django_mirrors.mirror import STATES, Mirror
 from django_mirrors.operations import Plan, Report, StepResult
+from django_mirrors.operations.runner import NOT_BEGUN
 from django_mirrors.registry import mirrors
 
 __all__ = ["FleetCommand", "parse_pair"]
@@ -99,38 +100,66 @@ class FleetCommand(BaseCommand):
             self.print_json(plan.as_json())
             return
         self.stdout.write("Nothing is changed. This would be done:")
-        rows = [(name, step) for name, steps in plan.steps.items() for step in steps]
-        self.print_table(("MIRROR", "STEP"), rows)
+        rows = [
+            (plan.waves.get(name, ""), name, step)
+            for name, steps in plan.steps.items()
+            for step in steps
+        ]
+        first = 0 if plan.waves else 1  # of the columns that say something
+        self.print_table(
+            ("WAVE", "MIRROR", "STEP")[first:], [row[first:] for row in rows]
+        )
+        for step, lines in plan.sql.items():
+            self.stdout.write("\n".join(("", f"-- {step}", *lines)))
 
-    def finish(self, report: Report, *, as_json: bool) -> None:
-        """Print the report. Raises `CommandError` if a mirror failed."""
+    def finish(
+        self,
+        report: Report,
+        *,
+        as_json: bool,
+        again: str = "Run the command again to go on.",
+    ) -> None:
+        """Print the report. Raises `CommandError` if a mirror failed or was left out.
+
+        `again` says how one goes on then.
+        """
         if as_json:
             self.print_json(report.as_json())
         else:
-            rows = [
-                (
-                    item.mirror,
-                    item.outcome,
-                    f"{item.seconds:.2f} s",
-                    item.error or item.detail,
-                )
-                for item in report.results
-            ]
-            self.print_table(("MIRROR", "OUTCOME", "TIME", "DETAIL"), rows)
+            self.print_results(report.results)
+        self.judge(report, again=again)
+
+    def judge(self, report: Report, *, again: str) -> None:
+        """Raise `CommandError` if a mirror failed or was left out. See finish()."""
         sentences = []
         if report.failures:
             sentences.append(
                 f"{len(report.failures)} of {len(report)} mirrors failed: "
                 f"{', '.join(item.mirror for item in report.failures)}."
             )
-        not_begun = [item for item in report.results if item.detail == "not begun"]
+        not_begun = [item for item in report.results if item.detail == NOT_BEGUN]
         if not_begun:
             sentences.append(
                 f"Stopped with {len(not_begun)} of {len(report)} mirrors not begun. "
-                "Run the command again to go on."
+                f"{again}"
             )
         if sentences:
             raise CommandError(" ".join(sentences))
+
+    def print_results(self, results: Iterable[StepResult]) -> None:
+        """Print what was done to each mirror."""
+        self.print_table(
+            ("MIRROR", "OUTCOME", "TIME", "DETAIL"),
+            [
+                (
+                    item.mirror,
+                    item.outcome,
+                    f"{item.seconds:.2f} s",
+                    item.error or item.detail,
+                )
+                for item in results
+            ],
+        )
 
     @contextmanager
     def show_progress(
@@ -146,11 +175,16 @@ class FleetCommand(BaseCommand):
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Progress(
+            *columns,
+            console=Console(stderr=True),
+            transient=True,
+            auto_refresh=False,  # by a thread, beside which no process is forked
+        ) as bar:
             task = bar.add_task("mirrors", total=total)
 
             def advance(result: StepResult) -> None:
-                bar.update(task, advance=1, description=result.mirror)
+                bar.update(task, advance=1, description=result.mirror, refresh=True)
 
             yield advance
 
@@ -172,7 +206,7 @@ class SelectionCommand(FleetCommand):
         labels, states = dict(options["label"] or ()), tuple(options["state"] or ())
         if names and options["all"]:
             raise CommandError("Give names or --all, not both.", returncode=BAD_USAGE)
-        if not (names or options["all"] or labels or states or default_all):
+        if not (is_selecting(options) or default_all):
             raise CommandError(
                 "No mirror was selected. Give names, --all, --label k=v or --state s.",
                 returncode=BAD_USAGE,
@@ -186,6 +220,11 @@ class SelectionCommand(FleetCommand):
         if not chosen and not (default_all and not (names or labels or states)):
             raise CommandError("The selection matches no mirror.", returncode=BAD_USAGE)
         return chosen
+
+
+def is_selecting(options: dict[str, Any]) -> bool:
+    """Whether mirrors were chosen."""
+    return any(options[key] for key in ("names", "all", "label", "state"))
 
 
 def add_selection(parser: CommandParser) -> None:

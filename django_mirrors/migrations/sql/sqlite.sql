@@ -11,7 +11,8 @@ END;
 -- statement
 CREATE TRIGGER django_mirrors_record_updated
 AFTER UPDATE OF
-    name, uid, state, declared, definition, reason, retry_after, "release", read_only
+    name, uid, state, declared, definition, reason, retry_after, "release", migrations,
+    read_only
 ON django_mirrors_mirrorrecord
 BEGIN
     INSERT OR IGNORE INTO django_mirrors_fleetversion (id, number, deletions)

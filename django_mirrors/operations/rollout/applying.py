@@ -1,0 +1,141 @@
+"""Apply migrations in the database of one mirror, each of them once."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from django.db import migrations, transaction
+from django.db.migrations.recorder import MigrationRecorder
+
+from django_mirrors.operations.rollout.changes import Change, Key, Move, Path
+from django_mirrors.operations.rollout.repairs import redo
+from django_mirrors.operations.rollout.standing import Claim, Progress, read_standing
+
+__all__ = ["StandsElsewhere", "apply_path"]
+
+_PLAIN = "django.db.migrations.operations."
+
+
+class StandsElsewhere(Exception):
+    """The database was changed by somebody else since it was looked at."""
+
+
+def apply_path(connection: Any, path: Path, claim: Claim) -> None:
+    """Make every change of `path`, and record each with what it changes.
+
+    Where the engine can, a migration and its record are one transaction: after a kill
+    it is applied and recorded, or neither. Raises `StandsElsewhere` if the database is
+    not where the path begins.
+    """
+    expected: frozenset[Key] | None = path.applied
+    for change in path.changes:
+        claim.check()
+        if change.is_fake:
+            with transaction.atomic(using=connection.alias):
+                _begin(connection, claim, expected)
+                _record(connection, change)
+        elif change.is_atomic and connection.features.can_rollback_ddl:
+            _apply_whole(connection, change, claim, expected)
+        else:
+            _begin(connection, claim, expected)
+            _apply_in_parts(connection, change, claim)
+        expected = None  # from here on it is known
+    if path.squashed:
+        with transaction.atomic(using=connection.alias):
+            _begin(connection, claim, expected)
+            _insert(connection, path.squashed)
+
+
+def _begin(connection: Any, claim: Claim, expected: frozenset[Key] | None) -> None:
+    claim.take()
+    if expected is not None and read_standing(connection).applied != expected:
+        raise StandsElsewhere
+
+
+def _apply_whole(
+    connection: Any, change: Change, claim: Claim, expected: frozenset[Key] | None
+) -> None:
+    with connection.schema_editor(atomic=True) as editor:
+        _begin(connection, claim, expected)
+        if change.statements is None:
+            for move in change.moves:
+                _make(editor, change, move)
+        else:
+            for statement in change.statements:
+                editor.execute(*statement)
+        _flush(editor)
+        _record(connection, change)
+        claim.check()
+
+
+def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
+    """Make one operation after the other, writing down how far it came."""
+    progress = claim.read_progress(change.name)
+    with connection.schema_editor(atomic=change.is_atomic) as editor:
+        for number, move in enumerate(change.moves):
+            if number < progress.operations:
+                continue
+            claim.check()
+            was_begun = progress.is_begun and number == progress.operations
+            done = Progress(operations=number + 1)
+            if _fits_transaction(connection, change, move):
+                with transaction.atomic(using=connection.alias):
+                    _make(editor, change, move)
+                    _flush(editor)
+                    claim.write_progress(change.name, done)
+                continue
+            begun = Progress(operations=number, is_begun=True)
+            claim.write_progress(change.name, begun)
+            if was_begun:
+                redo(editor, change.name, move, partial(_make, editor, change, move))
+            else:
+                _make(editor, change, move)
+            _flush(editor)
+            claim.write_progress(change.name, done)
+    with transaction.atomic(using=connection.alias):
+        _record(connection, change)
+        claim.write_progress("", Progress())
+
+
+def _fits_transaction(connection: Any, change: Change, move: Move) -> bool:
+    """Whether the operation can be made in a transaction, if not the migration."""
+    operation = move.operation
+    is_code = isinstance(operation, migrations.RunPython)
+    if operation.atomic or (change.is_atomic and operation.atomic is not False):
+        # On an engine whose schema no transaction holds, that of rows still does.
+        return is_code or bool(connection.features.can_rollback_ddl)
+    if is_code or isinstance(operation, migrations.RunSQL):
+        return False  # it may ask for several of its own
+    is_plain = type(operation).__module__.startswith(_PLAIN)
+    return is_plain and bool(connection.features.can_rollback_ddl)
+
+
+def _make(editor: Any, change: Change, move: Move) -> None:
+    operation = move.operation
+    if change.is_backwards:
+        make = operation.database_backwards
+    else:
+        make = operation.database_forwards
+    make(change.migration.app_label, editor, move.before, move.after)
+
+
+def _flush(editor: Any) -> None:
+    """Execute what the editor keeps for its end: the record is written before that."""
+    waiting, editor.deferred_sql = editor.deferred_sql, []
+    for sql in waiting:
+        editor.execute(sql, None)
+
+
+def _record(connection: Any, change: Change) -> None:
+    if change.is_backwards:
+        recorded = MigrationRecorder(connection).migration_qs
+        for app, name in change.keys:
+            recorded.filter(app=app, name=name).delete()
+        return
+    _insert(connection, change.keys)
+
+
+def _insert(connection: Any, keys: Iterable[Key]) -> None:
+    recorded = MigrationRecorder(connection).migration_qs
+    for app, name in keys:
+        recorded.create(app=app, name=name)

@@ -1,0 +1,100 @@
+"""What brings a database in step, as values: its migrations and their operations."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.db.migrations import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState, StateApps
+
+from django_mirrors import _compat_migrations
+from django_mirrors.operations.breaches import Breach, find_breaches
+from django_mirrors.operations.rollout.recording import Statement
+
+__all__ = ["Change", "Key", "Move", "Path", "Target", "describe_key"]
+
+Key = tuple[str, str]  # app and name of a migration
+Target = tuple[str, str | None]  # None: without any migration of the app
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One operation, and the states of the models that it leads from and to."""
+
+    operation: Operation
+    before: ProjectState
+    after: ProjectState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One migration that is applied, or taken back."""
+
+    migration: Migration
+    is_backwards: bool
+    is_fake: bool  # it is recorded and nothing else
+    moves: tuple[Move, ...]  # in the order in which they are made
+    statements: tuple[Statement, ...] | None  # to replay; None: make the moves
+
+    @property
+    def name(self) -> str:
+        """The migration, as "app.0001_name"."""
+        return f"{self.migration.app_label}.{self.migration.name}"
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """What is recorded: the migration, and those that it replaces."""
+        replaced = tuple((app, name) for app, name in self.migration.replaces)
+        return (*replaced, (self.migration.app_label, self.migration.name))
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether the migration asks for one transaction around all of it."""
+        return bool(self.migration.atomic)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Path:
+    """The way from one set of applied migrations to where they shall be."""
+
+    applied: frozenset[Key]
+    changes: tuple[Change, ...]
+    squashed: tuple[Key, ...]  # all that they replace is applied: to be recorded
+    before: ProjectState
+    after: ProjectState
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.changes or self.squashed)
+
+    @property
+    def plan(self) -> list[tuple[Migration, bool]]:
+        """The migrations as Django's signals tell of them."""
+        return [(item.migration, item.is_backwards) for item in self.changes]
+
+    @cached_property
+    def breaches(self) -> tuple[Breach, ...]:
+        """What would break code of the release before."""
+        return find_breaches(self.plan, self.before)
+
+    @cached_property
+    def final_apps(self) -> StateApps:
+        """The models at the end, for receivers of signals; made once."""
+        return _compat_migrations.render_for_signal(self.after)
+
+    @cached_property
+    def reached(self) -> frozenset[Key]:
+        """What is applied at the end."""
+        found = set(self.applied).union(self.squashed)
+        for change in self.changes:
+            if change.is_backwards:
+                found.difference_update(change.keys)
+            else:
+                found.update(change.keys)
+        return frozenset(found)
+
+
+def describe_key(key: Key) -> str:
+    """Return a migration as people and reports name it."""
+    return f"{key[0]}.{key[1]}"

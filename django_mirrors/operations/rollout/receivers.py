@@ -1,0 +1,111 @@
+"""The signals that Django sends around migrations, where somebody waits for them."""
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.management.sql import emit_post_migrate_signal
+from django.db import migrations
+from django.db.migrations import Migration
+from django.db.migrations.state import ProjectState, StateApps
+from django.db.models.signals import post_migrate, pre_migrate
+from django.dispatch import Signal
+
+from django_mirrors import _compat_migrations
+from django_mirrors.operations.rollout.changes import Path
+
+__all__ = ["complete_plan", "send_after", "send_before"]
+
+# They make content types, permissions and the first site from the models alone.
+_OF_DJANGO = "django.contrib."
+# After these there is nothing new for them to make.
+_QUIET = (
+    migrations.AddConstraint,
+    migrations.AddField,
+    migrations.AddIndex,
+    migrations.AlterField,
+    migrations.AlterIndexTogether,
+    migrations.AlterModelManagers,
+    migrations.AlterModelTable,
+    migrations.AlterModelTableComment,
+    migrations.AlterOrderWithRespectTo,
+    migrations.AlterUniqueTogether,
+    migrations.RemoveConstraint,
+    migrations.RemoveField,
+    migrations.RemoveIndex,
+    migrations.RenameField,
+    migrations.RenameIndex,
+)
+
+
+def complete_plan(
+    plan: list[tuple[Migration, bool]], before: ProjectState, alias: str
+) -> None:
+    """Let Django's own apps add to the plan, as they do before each `migrate`.
+
+    They follow models that are renamed. Once for a plan: they would add again.
+    """
+    operations = [item for migration, _ in plan for item in migration.operations]
+    if not any(isinstance(item, migrations.RenameModel) for item in operations):
+        return  # to render the models takes long
+    for config, receiver in _iter_receivers(pre_migrate):
+        if _is_of_django(receiver):
+            receiver(**_build_arguments(config, plan, before.apps, alias))
+
+
+def send_before(path: Path, alias: str) -> None:
+    """Tell the project's own receivers of `pre_migrate`."""
+    for config, receiver in _iter_receivers(pre_migrate):
+        if not _is_of_django(receiver):
+            receiver(**_build_arguments(config, path.plan, path.before.apps, alias))
+
+
+def send_after(path: Path, alias: str, *, is_forced: bool = False) -> None:
+    """Send `post_migrate`, unless nobody would find anything to do."""
+    if is_forced or not _is_quiet(path):
+        emit_post_migrate_signal(
+            0,
+            False,  # noqa: FBT003 - Django's
+            alias,
+            stdout=StringIO(),
+            apps=path.final_apps,
+            plan=path.plan,
+        )
+
+
+def _build_arguments(
+    config: AppConfig,
+    plan: list[tuple[Migration, bool]],
+    rendered: StateApps,
+    alias: str,
+) -> dict[str, Any]:
+    return {
+        "signal": pre_migrate,
+        "sender": config,
+        "app_config": config,
+        "verbosity": 0,
+        "interactive": False,
+        "using": alias,
+        "stdout": StringIO(),
+        "apps": rendered,
+        "plan": plan,
+    }
+
+
+def _is_quiet(path: Path) -> bool:
+    if not all(_is_of_django(item) for _, item in _iter_receivers(post_migrate)):
+        return False
+    operations = (item for migration, _ in path.plan for item in migration.operations)
+    return all(isinstance(item, _QUIET) for item in operations)
+
+
+def _is_of_django(receiver: Any) -> bool:
+    return str(getattr(receiver, "__module__", "")).startswith(_OF_DJANGO)
+
+
+def _iter_receivers(signal: Signal) -> Iterator[tuple[AppConfig, Any]]:
+    for config in apps.get_app_configs():
+        if config.models_module is not None:
+            for receiver in _compat_migrations.list_receivers(signal, config):
+                yield config, receiver

@@ -1,0 +1,1 @@
+"""An app of two releases: `first` holds the migrations of the one before."""
