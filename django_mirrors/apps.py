@@ -16,7 +16,7 @@ from django_mirrors import (
     _compat_templates,
 )
 from django_mirrors.checks import check_fleet
-from django_mirrors.checks.starting import begin_command
+from django_mirrors.checks.starting import begin_command, check_in_original
 from django_mirrors.conf import forget_conf
 from django_mirrors.context import (
     get_current_mirror,
@@ -78,6 +78,7 @@ class DjangoMirrorsConfig(AppConfig):
 
             follow_fleet()
         register(check_fleet, "mirrors")
+        check_in_original()
         pin_queries()
         leave_mirror_at_import()
         leave_mirror_for_garbage()
