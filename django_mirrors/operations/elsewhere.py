@@ -134,6 +134,7 @@ class Elsewhere:
     def _look(self) -> list[StepResult]:
         """Return the results, after a look at who is alive and who has to be told."""
         self._looked = now = monotonic()
+        attempts = self._count_attempts()
         held = find_held(name_lock(name) for name in self._sent)
         ended = self._take()
         if held:
@@ -141,11 +142,19 @@ class Elsewhere:
         if now - self._heard > get_conf().worker_timeout:
             return [*ended, *self._give_up()]
         for sent in self._sent.values():
-            is_held = name_lock(sent.mirror) in held
-            if not is_held and (sent.was_held or now >= sent.due):
+            if name_lock(sent.mirror) in held:
+                continue
+            begun = attempts.get(sent.mirror, 0)
+            # It was begun and nobody is at it: the worker is gone.
+            if begun > sent.attempts or now >= sent.due:
+                sent.attempts = begun
                 self._tell(sent)
-            sent.was_held = is_held
         return ended
+
+    def _count_attempts(self) -> dict[str, int]:
+        with use_original():
+            found = Errand.objects.filter(operation=self._record, attempts__gt=0)
+            return dict(found.values_list("mirror", "attempts"))
 
     def _give_up(self) -> list[StepResult]:
         self._is_over = True
@@ -183,12 +192,12 @@ class _Sent:
     errand: str
     times: int = 0  # that it was sent
     due: float = 0.0  # when it is sent again
-    was_held: bool = False  # whether a worker was at it when that was looked at
+    attempts: int = 0  # that came to nothing
 
 
 def _find_pause(times: int) -> float:
     """Return after how many seconds a message is sent again."""
-    return get_conf().worker_timeout * min(_SEND_AGAIN * 2**times, 1)
+    return get_conf().worker_timeout * min(_SEND_AGAIN * 2.0**times, 1.0)
 
 
 def _find_step(do: Do) -> RolloutStep:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -105,15 +106,19 @@ class CeleryFleet:
 
     def roll_out(self, *options: str, executor: str = "celery", **given: str) -> Run:
         """Begin a rollout."""
-        what = () if "--resume" in options else ("--all",)
-        own = (*what, "--executor", executor, "--json", *options)
-        return self.command("mirror_rollout", *own, **given)
+        names = [item for item in options if item in self.names]
+        is_whole = not names and "--resume" not in options
+        own = ("--all",) if is_whole else ()
+        return self.command(
+            "mirror_rollout", *own, *options, "--executor", executor, "--json", **given
+        )
 
     def start_worker(
         self, *options: str, **environment: str
     ) -> "subprocess.Popen[str]":
         """Start a worker, with one process unless the options say otherwise."""
         number = len(self._processes)
+        log = self._find_log(number)
         run = self._run(
             "celery",
             f"--app={_PROJECT}",
@@ -124,10 +129,18 @@ class CeleryFleet:
             "--without-heartbeat",
             "--loglevel=INFO",
             *(options or ("--pool=solo",)),
-            log=self.directory / f"worker-{number}.log",
+            log=log,
             **environment,
         )
         return run.process
+
+    def wait_for_worker(self, process: "subprocess.Popen[str]") -> None:
+        """Wait until a worker listens."""
+        log = self._find_log(self._processes.index(process))
+        until = monotonic() + _SECONDS
+        while " ready." not in log.read_text():
+            assert monotonic() < until, log.read_text()
+            sleep(0.05)
 
     def kill(self, process: "subprocess.Popen[str]") -> None:
         """Kill a process and its children."""
@@ -137,9 +150,18 @@ class CeleryFleet:
         for stream in filter(None, (process.stdout, process.stderr)):
             stream.close()
 
+    def kill_one(self, process: "subprocess.Popen[str]") -> None:
+        """Kill a process and leave its children alone."""
+        process.kill()
+        process.wait()
+
     def pause(self, seconds: float) -> None:
         """Let each mirror take so long from now on."""
         (self.directory / "pause").write_text(str(seconds))
+
+    def take_down(self, name: str) -> None:
+        """Let a mirror kill every process that works on it."""
+        (self.directory / "deadly").write_text(name)
 
     def list_begun(self) -> list[tuple[str, int]]:
         """Return which mirrors were begun, and by which processes."""
@@ -156,9 +178,18 @@ class CeleryFleet:
             assert monotonic() < until, "No mirror is begun."
             sleep(0.02)
 
-    def find_problems(self) -> list[str]:
+    def find_problems(self, names: Iterable[str]) -> list[str]:
         """Return what is wrong in mirrors that should have the release."""
-        return [item for name in self.names for item in self._find_problems(name)]
+        return [item for name in names for item in self._find_problems(name)]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the original's database tells of rollouts."""
+        return {
+            "steps": self.read("original", _STEPS),
+            "operations": self.read("original", _OPERATIONS),
+            "ledger": self.read("original", _LEDGER),
+            "errands": self.read("original", "SELECT * FROM django_mirrors_errand"),
+        }
 
     def list_behind(self) -> list[str]:
         """Return the names of the mirrors that have nothing of the release."""
@@ -171,6 +202,9 @@ class CeleryFleet:
             path = self.directory / "databases" / f"{name}.sqlite3"
         with closing(sqlite3.connect(path, timeout=20)) as connection:
             return connection.execute(sql).fetchall()
+
+    def _find_log(self, number: int) -> Path:
+        return self.directory / f"worker-{number}.log"
 
     def _find_problems(self, name: str) -> list[str]:
         recorded = self.read(name, _RECORDED)
@@ -219,4 +253,13 @@ class CeleryFleet:
 
 
 _RECORDED = "SELECT name FROM django_migrations WHERE app = 'orchard' ORDER BY name"
+_STEPS = (
+    "SELECT mirror, wave, outcome, detail, error FROM django_mirrors_steprecord "
+    "ORDER BY mirror"
+)
+_OPERATIONS = "SELECT operation, outcome FROM django_mirrors_operationrecord"
+_LEDGER = (
+    "SELECT name, release, migrations, rollout IS NOT NULL "
+    "FROM django_mirrors_mirrorrecord ORDER BY name"
+)
 _MIGRATIONS = ("0001_initial", "0002_height", "0003_grow", "0004_label")

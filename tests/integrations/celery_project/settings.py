@@ -12,6 +12,7 @@ MIRRORS_OPTIONS = {
     "HOOKS": {"BEFORE_ROLLOUT": "tests.integrations.celery_project.hooks.wait"},
 }
 PAUSE = DIRECTORY / "pause"  # how many seconds a mirror takes
+DEADLY = DIRECTORY / "deadly"  # the mirror that takes its worker down
 BEGUN = DIRECTORY / "begun.txt"  # the mirrors that were begun, and by which process
 
 # Beside those of others on the same broker.
