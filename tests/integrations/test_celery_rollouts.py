@@ -25,9 +25,10 @@ BOTH = pytest.mark.parametrize(
 SMALL = ("m000", "m001", "m002", "m003")
 IN_WAVES = (*SMALL, "--canary", "1", "--waves", "50%")
 MOST_KILLS = max(scaled(100), 3)
+UNUSABLE = "Celery's broker at 127.0.0.1:1 cannot be used"
 AWAY = {  # nobody listens there
-    "amqp://guest:hidden@127.0.0.1:1//": "Celery's broker at 127.0.0.1:1 cannot be used",
-    "redis://:hidden@127.0.0.1:1/6": "Celery's broker at 127.0.0.1:1 cannot be used",
+    "amqp://guest:hidden@127.0.0.1:1//": UNUSABLE,
+    "redis://:hidden@127.0.0.1:1/6": UNUSABLE,
     "": "This process has no Celery app that knows a broker",
 }
 
