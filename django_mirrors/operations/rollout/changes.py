@@ -57,6 +57,7 @@ class Change:
 class Path:
     """The way from one set of applied migrations to where they shall be."""
 
+    alias: str  # of the database that it was worked out for
     applied: frozenset[Key]
     changes: tuple[Change, ...]
     squashed: tuple[Key, ...]  # all that they replace is applied: to be recorded
@@ -76,7 +77,9 @@ class Path:
     @cached_property
     def breaches(self) -> tuple[Breach, ...]:
         """What would break code of the release before."""
-        return find_breaches(self.plan, self.before)
+        return find_breaches(
+            self.plan, self.before, after=self.after, alias=self.alias
+        )
 
     @cached_property
     def final_apps(self) -> StateApps:
