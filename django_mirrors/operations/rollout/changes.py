@@ -77,9 +77,7 @@ class Path:
     @cached_property
     def breaches(self) -> tuple[Breach, ...]:
         """What would break code of the release before."""
-        return find_breaches(
-            self.plan, self.before, after=self.after, alias=self.alias
-        )
+        return find_breaches(self.plan, self.before, after=self.after, alias=self.alias)
 
     @cached_property
     def final_apps(self) -> StateApps:
