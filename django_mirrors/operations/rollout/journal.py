@@ -172,8 +172,8 @@ class Journal:
         self._flushed = monotonic()
         if not waiting:
             return
-        rows = [_build_row(self._record, *item) for item in waiting]
         with use_original():
+            rows = [_build_row(self._record, *item) for item in waiting]
             StepRecord.objects.bulk_create(
                 rows,
                 update_conflicts=True,
