@@ -1,5 +1,6 @@
 """Steps of fleets that are rolled out to: where each mirror stands, and back."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -119,20 +120,25 @@ def _survey(mirror: Any) -> Answer:
 
 
 def _survey_table(cursor: Any, name: str) -> Answer:
-    inspect = connection.introspection
-    constraints = inspect.get_constraints(cursor, name).values()
-    columns = inspect.get_table_description(cursor, name)
+    columns = connection.introspection.get_table_description(cursor, name)
     names = sorted(column.name for column in columns if not column.name.endswith("id"))
     cursor.execute(f"SELECT {', '.join(names)} FROM {name} ORDER BY name")
+    rows = [list(row) for row in cursor.fetchall()]
     return {
         "columns": [repr(column) for column in columns],
-        "constraints": sorted(map(_describe_constraint, constraints)),
-        "rows": [list(row) for row in cursor.fetchall()],
+        "constraints": sorted(_iter_constraints(cursor, name)),
+        "rows": rows,
     }
 
 
-def _describe_constraint(found: Answer) -> str:
-    return repr(sorted((key, found[key]) for key in found if key != "definition"))
+def _iter_constraints(cursor: Any, name: str) -> Iterator[str]:
+    if connection.vendor == "sqlite":
+        # Its own words say all, and are at hand.
+        cursor.execute("SELECT sql FROM sqlite_master WHERE tbl_name = %s", [name])
+        yield from (sql for (sql,) in cursor.fetchall())
+        return
+    for found in connection.introspection.get_constraints(cursor, name).values():
+        yield repr(sorted((key, found[key]) for key in found if key != "definition"))
 
 
 STEPS = {
