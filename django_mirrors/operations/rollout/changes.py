@@ -52,6 +52,12 @@ class Change:
         """Whether the migration asks for one transaction around all of it."""
         return bool(self.migration.atomic)
 
+    def get_reached(self, applied: frozenset[Key]) -> frozenset[Key]:
+        """Return what is applied after it, where `applied` was before."""
+        if self.is_backwards:
+            return applied.difference(self.keys)
+        return applied.union(self.keys)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Path:
@@ -87,13 +93,10 @@ class Path:
     @cached_property
     def reached(self) -> frozenset[Key]:
         """What is applied at the end."""
-        found = set(self.applied).union(self.squashed)
+        found = self.applied.union(self.squashed)
         for change in self.changes:
-            if change.is_backwards:
-                found.difference_update(change.keys)
-            else:
-                found.update(change.keys)
-        return frozenset(found)
+            found = change.get_reached(found)
+        return found
 
 
 def describe_key(key: Key) -> str:
