@@ -15,6 +15,7 @@ from django_mirrors import (
     _compat_sites,
     _compat_templates,
 )
+from django_mirrors.behind import learn_migrations
 from django_mirrors.checks import check_fleet
 from django_mirrors.checks.starting import begin_command, check_in_original
 from django_mirrors.conf import forget_conf
@@ -57,6 +58,7 @@ class DjangoMirrorsConfig(AppConfig):
         fleet_changed.connect(
             forget_changed_databases, dispatch_uid="django_mirrors.db"
         )
+        fleet_changed.connect(learn_migrations, dispatch_uid="django_mirrors.behind")
         _compat_settings.overlay_settings(find_overlaid, find_mail_setting, MirrorKey)
         _compat_sessions.bind_session_keys(build_session_key, accept_session_key)
         _compat_sessions.sign_sessions_in(hold_sessions_owner)

@@ -17,6 +17,7 @@ from django.utils import translation
 from django.utils.encoding import escape_uri_path
 
 from django_mirrors import _compat
+from django_mirrors.behind import is_behind, learn_migrations
 from django_mirrors.conf import Conf, Network, find_setting, get_conf
 from django_mirrors.context import build_context, find_current_mirror, hold_mirror
 from django_mirrors.exceptions import InvalidHost, MirrorUnavailable
@@ -36,6 +37,9 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _READ_ONLY_SECONDS = 5
 _HELD = frozenset({State.MAINTENANCE, State.SUSPENDED})
 _UNAVAILABLE = "unavailable"
+# What visitors get of a mirror that lacks migrations, and the page for it.
+_HOLD, _REFUSE = "hold", "refuse"
+_BEHIND = "behind"
 _FORWARDED_HOST = "HTTP_X_FORWARDED_HOST"
 _FORWARDED = (_FORWARDED_HOST, "HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED")
 # RFC 3986, 3.4, and the brackets that many leave as they are.
@@ -63,6 +67,7 @@ class MirrorMiddleware:
             markcoroutinefunction(self)
         got_request_exception.connect(_note_exception, dispatch_uid=__name__)
         mirrors.watch()
+        learn_migrations()
 
     def __call__(
         self, request: HttpRequest
@@ -177,6 +182,8 @@ def _find_page(request: HttpRequest, mirror: Mirror) -> str:
     """Return the page that a mirror shows in place of itself, or ''."""
     if mirror.state in _HELD:
         return mirror.state
+    if get_conf().behind == _HOLD and is_behind(mirror):
+        return _BEHIND
     # Before a request does a part of its work that cannot be undone.
     is_refused = mirror.is_read_only and request.method not in _SAFE_METHODS
     return _UNAVAILABLE if is_refused else ""
@@ -184,6 +191,8 @@ def _find_page(request: HttpRequest, mirror: Mirror) -> str:
 
 def _is_served(mirror: Mirror, conf: Conf) -> bool:
     if conf.pinned is not None and mirror.name != conf.pinned:
+        return False
+    if conf.behind == _REFUSE and is_behind(mirror):
         return False
     return mirror.state == State.ACTIVE or mirror.state in _HELD
 

@@ -119,6 +119,7 @@ class Mirror:
     release: str = ""  # what the mirror was last brought in step with
     reason: str = ""  # why it is not active, shown to visitors
     retry_after: int = 0  # seconds; 0 means the default
+    migrations: str = ""  # digest of those that its database was seen to have
     is_read_only: bool = False  # while its database or its files are moved
     # Of the database: the mirror's name, or that of the database's owner. Asked for at
     # each query.

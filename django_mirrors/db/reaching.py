@@ -111,9 +111,11 @@ class MirrorConnection(Guarded):
         The next use connects, which fails at once as long as the server is not back.
         """
         wrapper: Any = self
-        if wrapper.connection is None or self.is_static or self.is_in_use():
+        if wrapper.connection is None or self.is_static:
             return
-        if breaker.has_failed(self.settings_dict, since=self._opened):
+        # Asked for each connection of the thread, twice a request: in this order.
+        has_failed = breaker.has_failed(self.settings_dict, since=self._opened)
+        if has_failed and not self.is_in_use():
             self.close()
 
     def _is_lost(self, error: DatabaseError) -> bool:

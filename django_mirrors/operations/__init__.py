@@ -22,7 +22,7 @@ from django_mirrors.operations.retire import (
 from django_mirrors.operations.rollout import plan_rollout, resume_rollout, roll_out
 from django_mirrors.operations.run import run_command
 from django_mirrors.operations.spares import prepare_mirrors
-from django_mirrors.operations.status import Status, get_status
+from django_mirrors.operations.status import Status, get_status, iter_status
 
 __all__ = [
     "MediaFile",
@@ -39,6 +39,7 @@ __all__ = [
     "clone_mirror",
     "export_mirror",
     "get_status",
+    "iter_status",
     "move_mirror",
     "plan_clone",
     "plan_export",

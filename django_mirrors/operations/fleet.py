@@ -57,7 +57,7 @@ _STORAGES = frozenset({"STORAGE", "STORAGES"})
 # What an operator may ask for; the other states are reached by operations.
 _SETTABLE = (State.ACTIVE, State.MAINTENANCE, State.SUSPENDED)
 # What is recorded of a mirror beside its definition.
-_KEPT = ("state", "release", "reason", "retry_after", "is_read_only")
+_KEPT = ("state", "release", "reason", "retry_after", "is_read_only", "migrations")
 
 
 def plan_registration(name: str, definition: Mapping[str, Any]) -> Mirror:

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from uuid import UUID
@@ -11,23 +13,47 @@ from django.utils import timezone
 from django_mirrors.context import use_original
 from django_mirrors.models import MigrationState, MirrorRecord
 
-__all__ = ["enter", "remember"]
+__all__ = ["Entry", "enter", "read_ledger", "remember", "write_state"]
 
 logger = logging.getLogger("django_mirrors.operations")
 
 Applied = frozenset[tuple[str, str]]
 
 
-@lru_cache(maxsize=64)
-def remember(applied: Applied, *, rollout: str) -> str:
-    """Keep a set of applied migrations in the original's database; return its digest.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """By which rollout a mirror was brought where it stands, and when."""
 
-    Once a rollout and process: most mirrors have the same.
-    """
+    rollout: str = ""
+    rolled_out: datetime | None = None
+
+
+def read_ledger(names: Iterable[str]) -> dict[str, Entry]:
+    """Return the entries of these mirrors."""
+    with use_original():
+        found = MirrorRecord.objects.exclude(rollout=None)
+        rows = found.values_list("name", "rollout", "rolled_out").iterator()
+        wanted = frozenset(names)
+        return {
+            name: Entry(rollout=str(rollout), rolled_out=rolled_out)
+            for name, rollout, rolled_out in rows
+            if name in wanted
+        }
+
+
+def write_state(applied: Applied) -> str:
+    """Keep a set of applied migrations with the fleet; return its digest."""
     names = sorted(f"{app}.{name}" for app, name in applied)
     digest = sha256("\n".join(names).encode()).hexdigest()[:32]
     with use_original():
         MigrationState.objects.get_or_create(digest=digest, defaults={"applied": names})
+    return digest
+
+
+@lru_cache(maxsize=64)
+def remember(applied: Applied, *, rollout: str) -> str:
+    """See write_state(). Once a rollout and process: most mirrors have the same."""
+    digest = write_state(applied)
     logger.debug("Rollout %s knows the migrations %s.", rollout, digest)
     return digest
 

@@ -27,9 +27,10 @@ from django_mirrors.operations.fleet import (
     register,
 )
 from django_mirrors.operations.health import find_problems
+from django_mirrors.operations.ledger import write_state
 from django_mirrors.operations.locks import Lock, hold_lock
 from django_mirrors.operations.media import OnFile, ignore_file
-from django_mirrors.operations.release import get_release
+from django_mirrors.operations.release import get_release, read_applied
 from django_mirrors.operations.reports import DONE, Plan, Report, StepResult
 from django_mirrors.operations.runner import describe
 from django_mirrors.registry import mirrors
@@ -270,7 +271,15 @@ def verify(work: Provisioning) -> None:
 
 
 def _activate(mirror: Mirror) -> None:
-    _record(mirror, step="", state=State.ACTIVE, release=get_release())
+    with use_mirror(mirror):
+        applied = read_applied(mirror)
+    _record(
+        mirror,
+        step="",
+        state=State.ACTIVE,
+        release=get_release(),
+        migrations=write_state(applied),
+    )
     mirrors.reload()
     active = mirrors[mirror.name]
     with use_mirror(active):

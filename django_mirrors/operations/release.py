@@ -8,11 +8,12 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from django_mirrors.conf import get_conf
 from django_mirrors.mirror import Mirror
 
-__all__ = ["find_missing_migrations", "get_release", "migrate"]
+__all__ = ["find_missing_migrations", "get_release", "migrate", "read_applied"]
 
 
 def get_release() -> str:
@@ -34,6 +35,12 @@ def find_missing_migrations(mirror: Mirror) -> tuple[str, ...]:
     executor: Any = MigrationExecutor(connections[mirror.alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return tuple(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
+
+
+def read_applied(mirror: Mirror) -> frozenset[tuple[str, str]]:
+    """Return the migrations that `mirror`, the current one, has applied."""
+    recorder: Any = MigrationRecorder(connections[mirror.alias])
+    return frozenset(recorder.applied_migrations())
 
 
 def migrate(mirror: Mirror) -> None:

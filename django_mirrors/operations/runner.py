@@ -33,6 +33,7 @@ __all__ = [
     "DoStep",
     "OnStep",
     "Step",
+    "StoppedWithOutput",
     "describe",
     "do_step",
     "run_steps",
@@ -47,6 +48,15 @@ _TICK_SECONDS = 1
 
 Step = Callable[[Mirror], Outcome]
 OnStep = Callable[[StepResult], None]
+
+
+class StoppedWithOutput(Exception):
+    """A step failed, after it had printed something."""
+
+    def __init__(self, error: BaseException, output: str) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.output = output
 
 
 def run_steps(
@@ -169,6 +179,9 @@ def do_step(operation: str, mirror: Mirror, *, step: Step) -> StepResult:
         with use_mirror(mirror):
             given = step(mirror)
         error = ""
+    except StoppedWithOutput as stopped:
+        logger.info("%s of '%s' failed.", operation, mirror, exc_info=True)
+        given, error = Outcome(FAILED, output=stopped.output), describe(stopped.error)
     except _EXPECTED as problem:
         given, error = Outcome(FAILED), describe(problem)
     except Exception as problem:

@@ -50,14 +50,14 @@ class Worker:
         try:
             received = self._connection.recv()
         except EOFError:
-            received = _ENDED, "its guardian is gone too"
+            received = _ENDED, "the one that watched over it"
         if isinstance(received, StepResult):
             return received
         return StepResult(
             mirror=self._mirror,
             outcome=FAILED,
-            error=f"The process that worked on it has ended: {received[1]}. Roll out "
-            "to it again; what was not complete is continued.",
+            error=f"The process that worked on it ended with {received[1]}. Begin "
+            "again with this mirror.",
         )
 
     def let_go(self) -> None:

@@ -103,6 +103,7 @@ def _read_columns(record: Record, place: str) -> dict[str, Any]:
         "retry_after": record.retry_after,
         "release": record.release,
         "is_read_only": bool(record.read_only),
+        "migrations": record.migrations or "",
     }
 
 

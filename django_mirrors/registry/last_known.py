@@ -18,7 +18,7 @@ __all__ = ["Unsaved", "read_last_known", "save_last_known"]
 
 logger = logging.getLogger("django_mirrors.registry")
 
-_FORMAT = 2
+_FORMAT = 3
 _SECONDS = 5  # to wait for another process that writes
 _TABLES = """
     CREATE TABLE version (number INTEGER, deletions INTEGER);
@@ -27,7 +27,7 @@ _TABLES = """
         uid TEXT UNIQUE,  -- so that a mirror of another name replaces what it was
         state TEXT, declared INTEGER, definition TEXT, reason TEXT,
         retry_after INTEGER, release TEXT, version INTEGER,
-        read_only INTEGER
+        read_only INTEGER, migrations TEXT
     ) WITHOUT ROWID;
 """
 _COLUMNS = ", ".join(Record._fields)

@@ -4,6 +4,7 @@ Read with a bare cursor, below the ORM: the registry is asked while connections 
 made, with or without a current mirror, so it must neither be routed nor guarded.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ __all__ = [
     "FleetVersion",
     "Record",
     "RecordsUnavailable",
+    "read_migration_states",
     "read_names",
     "read_records",
     "read_version",
@@ -34,8 +36,11 @@ _VERSION = "SELECT number, deletions FROM django_mirrors_fleetversion"
 _NAMES = "SELECT name FROM django_mirrors_mirrorrecord"
 _RECORDS = (
     "SELECT name, uid, state, declared, definition, reason, retry_after, "
-    '"release", version, read_only FROM django_mirrors_mirrorrecord WHERE version > %s'
+    '"release", version, read_only, migrations FROM django_mirrors_mirrorrecord '
+    "WHERE version > %s"
 )
+_STATES = "SELECT digest, applied FROM django_mirrors_migrationstate"
+_STATES_TABLE = "django_mirrors_migrationstate"
 _TABLE = "django_mirrors_fleetversion"
 _HAS_TABLE: Mapping[str, str] = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = %s",
@@ -72,6 +77,7 @@ class Record(NamedTuple):
     release: str
     version: int
     read_only: Any = False  # a flag
+    migrations: str = ""
 
 
 # The version while there are no tables for records.
@@ -95,6 +101,15 @@ def read_version(*, known: FleetVersion | None = None) -> FleetVersion:
 def read_records(*, after: int) -> Iterator[Record]:
     """Yield the records that changed after version `after`; all of them for -1."""
     return map(Record._make, _select(_RECORDS, (after,)))
+
+
+def read_migration_states() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each set of applied migrations that mirrors have, after its digest."""
+    if not list(_select(_HAS_TABLE[_get_connection().vendor], (_STATES_TABLE,))):
+        return
+    for digest, applied in _select(_STATES, ()):
+        listed = json.loads(applied) if isinstance(applied, str | bytes) else applied
+        yield digest, tuple(listed)
 
 
 def read_names() -> frozenset[str]:

@@ -10,11 +10,13 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from django_mirrors import find_current_mirror
 from django_mirrors.operations.databases.sqlite import _Watch
 from django_mirrors.operations.media import Digester
 
@@ -41,12 +43,28 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Events:
-    """What this process did since `watch`; it ends before the event `kill_at`."""
+    """What this process did since `watch`; it ends before the event `kill_at`.
 
-    def __init__(self, directory: Path, *, kill_at: int | None = None) -> None:
+    With `mirror` only that counts which its main thread does there. With `stop_at` it
+    is stopped before that event. Processes that it forks count on their own, and may
+    kill it instead of themselves.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        kill_at: int | None = None,
+        stop_at: int | None = None,
+        mirror: str = "",
+        is_parent_killed: bool = False,
+    ) -> None:
         self.seen: list[str] = []
         self._directory = str(directory)
-        self._kill_at = kill_at
+        self._signals = {kill_at: signal.SIGKILL, stop_at: signal.SIGSTOP}
+        self._mirror = mirror
+        self._is_main_only = bool(mirror or stop_at)
+        self._parent = os.getpid() if is_parent_killed else None
 
     def watch(self) -> None:
         """Begin, for as long as this process lives."""
@@ -64,9 +82,20 @@ class Events:
             module.connect = self._trace(module.connect)
 
     def _happen(self, event: str) -> None:
+        if not self._counts():
+            return
         self.seen.append(event[:120])
-        if len(self.seen) == self._kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if len(self.seen) in self._signals:
+            victim = self._parent or os.getpid()
+            os.kill(victim, self._signals[len(self.seen)])
+
+    def _counts(self) -> bool:
+        if self._is_main_only and current_thread() is not main_thread():
+            return False
+        if not self._mirror:
+            return True
+        mirror = find_current_mirror()
+        return mirror is not None and mirror.name == self._mirror
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _CHANGING or self._is_writing(event, arguments):

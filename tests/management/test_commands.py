@@ -416,8 +416,8 @@ def test_rollout_that_stopped_says_how_to_go_on(two, database_of):
     error = fail("mirror_rollout", "--all", "--max-failures", "1")
 
     assert str(error) == (
-        "1 of 2 mirrors failed: books. Stopped with 1 of 2 mirrors not begun. Run the "
-        "command again to go on."
+        "1 of 2 mirrors failed: books. Stopped with 1 of 2 mirrors not begun. Go on "
+        "with 'manage.py mirror_rollout --resume', or begin a new rollout."
     )
 
 

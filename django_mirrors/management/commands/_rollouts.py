@@ -38,8 +38,8 @@ def add_rollout(parser: CommandParser) -> None:
         "--to",
         nargs="+",
         action="append",
-        metavar=("APP", "NAME"),
-        help="Only to a migration of an app; 'zero' is before its first.",
+        metavar="TARGET",
+        help="An app and one of its migrations, or 'zero': only up or back to it.",
     )
     add("--fake", action="store_true", help="Record migrations, and apply none.")
     add(

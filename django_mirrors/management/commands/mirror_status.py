@@ -1,9 +1,12 @@
 """Show how each mirror stands."""
 
+from datetime import datetime
 from typing import Any
 
+from django.utils.timezone import localtime
+
 from django_mirrors.management.commands._fleet import SelectionCommand
-from django_mirrors.operations import get_status
+from django_mirrors.operations import iter_status
 
 
 class Command(SelectionCommand):
@@ -15,17 +18,18 @@ class Command(SelectionCommand):
         """Print the table."""
         chosen = self.select(options, default_all=True)
         with self.show_progress(len(chosen), quiet=options["json"]):
-            found = [get_status(mirror) for mirror in chosen]
+            found = list(iter_status(chosen))
         if options["json"]:
             self.print_json([status.as_json() for status in found])
             return
         self.print_table(
-            ("NAME", "STATE", "RELEASE", "BEHIND", "HEALTH", "SIZE"),
+            ("NAME", "STATE", "RELEASE", "ROLLED OUT", "BEHIND", "HEALTH", "SIZE"),
             [
                 (
                     status.mirror.name,
                     status.mirror.state,
                     status.mirror.release or "-",
+                    _format_time(status.entry.rolled_out),
                     len(status.behind) or "-",
                     status.health,
                     _format_size(status.database_bytes),
@@ -33,6 +37,10 @@ class Command(SelectionCommand):
                 for status in found
             ],
         )
+
+
+def _format_time(moment: datetime | None) -> str:
+    return "-" if moment is None else f"{localtime(moment):%Y-%m-%d %H:%M}"
 
 
 def _format_size(size: float) -> str:

@@ -1,6 +1,7 @@
 """Apply migrations in the database of one mirror, each of them once."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,15 +10,16 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from django_mirrors.operations.rollout.changes import Change, Key, Move, Path
 from django_mirrors.operations.rollout.repairs import redo
-from django_mirrors.operations.rollout.standing import Claim, Progress, read_standing
+from django_mirrors.operations.rollout.standing import (
+    Claim,
+    Progress,
+    StandsElsewhere,
+    read_standing,
+)
 
-__all__ = ["StandsElsewhere", "apply_path"]
+__all__ = ["apply_path"]
 
 _PLAIN = "django.db.migrations.operations."
-
-
-class StandsElsewhere(Exception):
-    """The database was changed by somebody else since it was looked at."""
 
 
 def apply_path(connection: Any, path: Path, claim: Claim) -> None:
@@ -27,7 +29,7 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
     it is applied and recorded, or neither. Raises `StandsElsewhere` if the database is
     not where the path begins.
     """
-    expected: frozenset[Key] | None = path.applied
+    expected = path.applied
     for change in path.changes:
         claim.check()
         if change.is_fake:
@@ -39,21 +41,21 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
         else:
             _begin(connection, claim, expected)
             _apply_in_parts(connection, change, claim)
-        expected = None  # from here on it is known
+        expected = change.get_reached(expected)
     if path.squashed:
         with transaction.atomic(using=connection.alias):
             _begin(connection, claim, expected)
             _insert(connection, path.squashed)
 
 
-def _begin(connection: Any, claim: Claim, expected: frozenset[Key] | None) -> None:
+def _begin(connection: Any, claim: Claim, expected: frozenset[Key]) -> None:
     claim.take()
-    if expected is not None and read_standing(connection).applied != expected:
+    if read_standing(connection).applied != expected:
         raise StandsElsewhere
 
 
 def _apply_whole(
-    connection: Any, change: Change, claim: Claim, expected: frozenset[Key] | None
+    connection: Any, change: Change, claim: Claim, expected: frozenset[Key]
 ) -> None:
     with connection.schema_editor(atomic=True) as editor:
         _begin(connection, claim, expected)
@@ -76,25 +78,34 @@ def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
             if number < progress.operations:
                 continue
             claim.check()
-            was_begun = progress.is_begun and number == progress.operations
             done = Progress(operations=number + 1)
             if _fits_transaction(connection, change, move):
                 with transaction.atomic(using=connection.alias):
+                    claim.write_progress(change.name, progress, done)
                     _make(editor, change, move)
                     _flush(editor)
-                    claim.write_progress(change.name, done)
-                continue
-            begun = Progress(operations=number, is_begun=True)
-            claim.write_progress(change.name, begun)
-            if was_begun:
-                redo(editor, change.name, move, partial(_make, editor, change, move))
             else:
-                _make(editor, change, move)
-            _flush(editor)
-            claim.write_progress(change.name, done)
+                _make_apart(editor, change, move, claim, progress)
+            progress = done
     with transaction.atomic(using=connection.alias):
+        claim.end_progress(change.name, progress)
         _record(connection, change)
-        claim.write_progress("", Progress())
+
+
+def _make_apart(
+    editor: Any, change: Change, move: Move, claim: Claim, progress: Progress
+) -> None:
+    """Make an operation that no transaction holds; perhaps again."""
+    begun = replace(progress, is_begun=True)
+    claim.write_progress(change.name, progress, begun)
+    make = partial(_make, editor, change, move)
+    if progress.is_begun:
+        redo(editor, change.name, move, make)
+    else:
+        make()
+    _flush(editor)
+    done = Progress(operations=progress.operations + 1)
+    claim.write_progress(change.name, begun, done)
 
 
 def _fits_transaction(connection: Any, change: Change, move: Move) -> bool:

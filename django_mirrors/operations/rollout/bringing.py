@@ -15,13 +15,18 @@ from django_mirrors.operations.ledger import remember
 from django_mirrors.operations.locks import hold_lock
 from django_mirrors.operations.provision import continue_mirror, has_own_site
 from django_mirrors.operations.reports import DONE, SKIPPED, Outcome
-from django_mirrors.operations.rollout.applying import StandsElsewhere, apply_path
+from django_mirrors.operations.rollout.applying import apply_path
 from django_mirrors.operations.rollout.changes import Path
 from django_mirrors.operations.rollout.gate import check_gate
 from django_mirrors.operations.rollout.groups import get_groups
 from django_mirrors.operations.rollout.orders import Order
 from django_mirrors.operations.rollout.receivers import send_after, send_before
-from django_mirrors.operations.rollout.standing import Claim, Standing, read_standing
+from django_mirrors.operations.rollout.standing import (
+    Claim,
+    Standing,
+    StandsElsewhere,
+    read_standing,
+)
 
 __all__ = ["ENDED", "IN_STEP", "bring", "check_health", "find_path"]
 

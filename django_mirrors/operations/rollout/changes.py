@@ -52,11 +52,18 @@ class Change:
         """Whether the migration asks for one transaction around all of it."""
         return bool(self.migration.atomic)
 
+    def get_reached(self, applied: frozenset[Key]) -> frozenset[Key]:
+        """Return what is applied after it, where `applied` was before."""
+        if self.is_backwards:
+            return applied.difference(self.keys)
+        return applied.union(self.keys)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Path:
     """The way from one set of applied migrations to where they shall be."""
 
+    alias: str  # of the database that it was worked out for
     applied: frozenset[Key]
     changes: tuple[Change, ...]
     squashed: tuple[Key, ...]  # all that they replace is applied: to be recorded
@@ -76,7 +83,7 @@ class Path:
     @cached_property
     def breaches(self) -> tuple[Breach, ...]:
         """What would break code of the release before."""
-        return find_breaches(self.plan, self.before)
+        return find_breaches(self.plan, self.before, after=self.after, alias=self.alias)
 
     @cached_property
     def final_apps(self) -> StateApps:
@@ -86,13 +93,10 @@ class Path:
     @cached_property
     def reached(self) -> frozenset[Key]:
         """What is applied at the end."""
-        found = set(self.applied).union(self.squashed)
+        found = self.applied.union(self.squashed)
         for change in self.changes:
-            if change.is_backwards:
-                found.difference_update(change.keys)
-            else:
-                found.update(change.keys)
-        return frozenset(found)
+            found = change.get_reached(found)
+        return found
 
 
 def describe_key(key: Key) -> str:

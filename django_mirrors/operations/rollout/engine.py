@@ -105,6 +105,7 @@ def roll_out(
                 "release": get_release(),
                 "waves": [[wave.title, list(wave.mirrors)] for wave in waves],
             },
+            lock=lock,
         )
         if chosen.collects_static:
             call_command("collectstatic", interactive=False, verbosity=0)
@@ -135,15 +136,15 @@ def resume_rollout(
     `only` if that is given. The report tells of all of it. Raises `OperationFailed` if
     the running code is of another release.
     """
-    journal = Journal.find(uid)
-    with _open(executor, jobs) as opened, _hold(journal.id) as lock:
-        release = get_release()
+    found = Journal.find(uid).id
+    with _open(executor, jobs) as opened, _hold(found) as lock:
+        journal, release = Journal.find(found), get_release()
         if journal.plan["release"] != release:
             raise OperationFailed(
                 f"Rollout {journal.id} is of release '{journal.plan['release']}', and "
                 f"this code is '{release}'. Begin a new rollout."
             )
-        journal.resume()
+        journal.resume(lock)
         waves = tuple(
             Wave(title=title, mirrors=tuple(names))
             for title, names in journal.plan["waves"]

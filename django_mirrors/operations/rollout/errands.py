@@ -11,7 +11,7 @@ from django.db.models import F
 from django_mirrors.context import use_original
 from django_mirrors.exceptions import OperationLocked, UnknownMirror
 from django_mirrors.mirror import ORIGINAL_NAME
-from django_mirrors.models import Errand, OperationRecord
+from django_mirrors.models import Errand, LockRecord, OperationRecord
 from django_mirrors.operations.locks import Lock, describe_process, hold_lock
 from django_mirrors.operations.release import get_release
 from django_mirrors.operations.reports import FAILED, SKIPPED, StepResult
@@ -78,6 +78,17 @@ class _BothLocks(Lock):
         self.own.confirm()
         Lock.confirm(self)
 
+    def renew(self) -> None:
+        """Extend the worker's lease; the other is for its holder to extend.
+
+        In a transaction nobody can take either of them until it ends.
+        """
+        self.own.renew()
+        with use_original():
+            same = LockRecord.objects.filter(name=self.name, fence=self.fence)
+            same.update(fence=self.fence)
+        Lock.confirm(self)
+
 
 def _find(uid: str) -> Errand | None:
     with use_original():
@@ -97,13 +108,11 @@ def _do(uid: str, own: Lock) -> None:
         Errand.objects.filter(pk=errand.pk).update(
             attempts=F("attempts") + 1, worker=describe_process()
         )
-    journal = Journal(_find_record(errand.operation.uid))
+    journal = Journal(_find_record(errand.operation.uid), lock=lock)
     result = _find_reason(errand, journal) or _find_done(errand, journal)
     if result is None:
         result = _do_step(errand, journal, lock)
-    # What a worker that was paused believes to know is not written.
-    lock.confirm()
-    _finish(errand, journal, result)
+    _finish(errand, journal, lock, result)
 
 
 def _find_reason(errand: Errand, journal: Journal) -> StepResult | None:
@@ -147,9 +156,11 @@ def _fail(name: str, error: str) -> StepResult:
     return StepResult(mirror=name, outcome=FAILED, error=error)
 
 
-def _finish(errand: Errand, journal: Journal, result: StepResult) -> None:
+def _finish(errand: Errand, journal: Journal, lock: Lock, result: StepResult) -> None:
     """Write the result for whoever sent the errand, and for the journal."""
     with use_original(), transaction.atomic(using=ORIGINAL_NAME):
+        # What a worker that was paused believes to know is not written.
+        lock.renew()
         Errand.objects.filter(pk=errand.pk).update(
             outcome=result.outcome,
             detail=result.detail[:200],

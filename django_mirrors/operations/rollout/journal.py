@@ -1,13 +1,14 @@
 """What a rollout did so far, for whoever goes on with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from django_mirrors.context import use_original
@@ -15,7 +16,7 @@ from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.models import OperationRecord, StepRecord
 from django_mirrors.operations import ledger
-from django_mirrors.operations.locks import describe_process
+from django_mirrors.operations.locks import Lock, describe_process
 from django_mirrors.operations.reports import DONE, FAILED, Report, StepResult
 
 __all__ = ["CANCEL", "CANCELLED", "OPERATION", "PAUSE", "Journal", "Summary"]
@@ -50,11 +51,14 @@ class Journal:
     """The record of one rollout.
 
     Results are written in batches, so a kill loses the last half second of them. That
-    harms nothing: what is applied in a mirror stands in its own database.
+    harms nothing: what is applied in a mirror stands in its own database. Whoever works
+    on the rollout writes under its lock: one that was paused, and wakes after another
+    has taken over, is refused with `OperationLocked`.
     """
 
-    def __init__(self, record: OperationRecord) -> None:
+    def __init__(self, record: OperationRecord, *, lock: Lock | None = None) -> None:
         self._record = record
+        self._lock = lock  # None for those who only look
         self._waiting: list[tuple[StepResult, int]] = []
         self._flushed = monotonic()
 
@@ -70,19 +74,21 @@ class Journal:
         return plan
 
     @classmethod
-    def begin(cls, uid: UUID, plan: Mapping[str, Any]) -> "Journal":
+    def begin(cls, uid: UUID, plan: Mapping[str, Any], *, lock: Lock) -> "Journal":
         """Return the journal of a rollout that begins now; it ends those before."""
-        with use_original():
+        record = OperationRecord(
+            uid=uid,
+            operation=OPERATION,
+            holder=describe_process(),
+            plan=dict(plan),
+        )
+        journal = cls(record, lock=lock)
+        with journal._writing():
             _find().filter(finished=None).update(
                 finished=timezone.now(), outcome="superseded"
             )
-            record = OperationRecord.objects.create(
-                uid=uid,
-                operation=OPERATION,
-                holder=describe_process(),
-                plan=dict(plan),
-            )
-        return cls(record)
+            record.save(force_insert=True)
+        return journal
 
     @classmethod
     def find(cls, uid: str = "") -> "Journal":
@@ -121,13 +127,14 @@ class Journal:
             allow_breaking=plan["allow_breaking"],
         )
 
-    def resume(self) -> None:
+    def resume(self, lock: Lock) -> None:
         """Go on with it. Raises `OperationFailed` if it was cancelled or superseded."""
         if self._record.outcome in {CANCELLED, "superseded"}:
             raise OperationFailed(
                 f"Rollout {self.id} was {self._record.outcome}. Begin a new one."
             )
-        with use_original():
+        self._lock = lock
+        with self._writing():
             _find().filter(pk=self._record.pk).update(
                 holder=describe_process(), request="", outcome="", finished=None
             )
@@ -170,15 +177,16 @@ class Journal:
         self._flushed = monotonic()
         if not waiting:
             return
-        rows = [_build_row(self._record, *item) for item in waiting]
-        with use_original():
+        # Together: a mirror that is written down as done is not looked at again.
+        with self._writing():
+            rows = [_build_row(self._record, *item) for item in waiting]
             StepRecord.objects.bulk_create(
                 rows,
                 update_conflicts=True,
                 unique_fields=_find_unique_fields(),
                 update_fields=_CHANGING,
             )
-        self._enter_ledger(result for result, _ in waiting)
+            self._enter_ledger(result for result, _ in waiting)
 
     def find_request(self) -> str:
         """Return what an operator asks in the meantime, or ''."""
@@ -194,7 +202,7 @@ class Journal:
     def end(self, outcome: str) -> None:
         """Write down how it ended."""
         self.flush()
-        with use_original():
+        with self._writing():
             _find().filter(pk=self._record.pk).update(
                 outcome=outcome, finished=timezone.now()
             )
@@ -202,8 +210,16 @@ class Journal:
     def stop(self, outcome: str) -> None:
         """Write down that it stopped, and can be resumed."""
         self.flush()
-        with use_original():
+        with self._writing():
             _find().filter(pk=self._record.pk).update(outcome=outcome)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write in one transaction, during which nobody can take the lock over."""
+        with use_original(), transaction.atomic(using=ORIGINAL_NAME):
+            if self._lock is not None:
+                self._lock.renew()
+            yield
 
     def _enter_ledger(self, results: Iterable[StepResult]) -> None:
         plan, groups = self.plan, dict[str, list[str]]()

@@ -44,6 +44,7 @@ def build_path(connection: Any, targets: Iterable[Target], *, is_fake: bool) -> 
     listed = list(_iter_changes(executor, plan, before))
     changes = tuple(_build_change(connection, item, is_fake=is_fake) for item in listed)
     return Path(
+        alias=connection.alias,
         applied=applied,
         changes=changes,
         squashed=_find_squashed(executor, applied),

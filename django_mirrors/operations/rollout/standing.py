@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import DatabaseError
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Q, QuerySet
 
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
@@ -12,13 +13,17 @@ from django_mirrors.models import Marker
 from django_mirrors.operations.locks import Lock
 from django_mirrors.operations.rollout.changes import Key
 
-__all__ = ["Claim", "Progress", "Standing", "read_standing"]
+__all__ = ["Claim", "Progress", "Standing", "StandsElsewhere", "read_standing"]
 
 # One question for each mirror, since most have nothing to do.
 _STANDING = (
     "SELECT app, name FROM django_migrations UNION ALL "
     "SELECT '', rollout FROM django_mirrors_marker WHERE rollout <> ''"
 )
+
+
+class StandsElsewhere(Exception):
+    """The database was changed by somebody else since it was looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +96,7 @@ class Claim:
 
     def finish(self) -> None:
         """Let the database say that the rollout has nothing left to do."""
-        Marker.objects.filter(uid=self._mirror.uid, rollout=self._rollout).update(
-            rollout=""
-        )
+        self._find_marker().update(rollout="")
 
     def read_progress(self, migration: str) -> Progress:
         """Return how far `migration` came here."""
@@ -102,10 +105,38 @@ class Claim:
             return Progress(operations=operations, is_begun=is_begun)
         return Progress()
 
-    def write_progress(self, migration: str, progress: Progress) -> None:
-        """Write down how far `migration` came; "" when it is recorded as applied."""
-        Marker.objects.filter(uid=self._mirror.uid).update(
+    def write_progress(self, migration: str, progress: Progress, new: Progress) -> None:
+        """Write down how far `migration` came since `progress`.
+
+        In a transaction nobody else can until it ends. Raises `StandsElsewhere`, or
+        `OperationLocked`, if somebody else has gone on with it.
+        """
+        self._advance(
+            migration,
+            progress,
             migration=migration,
+            operations=new.operations,
+            is_begun=new.is_begun,
+        )
+
+    def end_progress(self, migration: str, progress: Progress) -> None:
+        """Forget how far `migration` came: it is recorded. See write_progress()."""
+        self._advance(migration, progress, migration="", operations=0, is_begun=False)
+
+    def _advance(self, name: str, progress: Progress, **values: Any) -> None:
+        before = Q(
+            migration=name,
             operations=progress.operations,
             is_begun=progress.is_begun,
+        )
+        if progress == Progress():
+            before |= ~Q(migration=name)
+        if not self._find_marker().filter(before).update(**values):
+            self._lock.confirm()
+            raise StandsElsewhere
+
+    def _find_marker(self) -> QuerySet[Marker]:
+        """Return the marker of the mirror, unless another rollout has taken it."""
+        return Marker.objects.filter(
+            uid=self._mirror.uid, rollout=self._rollout, fence=self._lock.fence
         )

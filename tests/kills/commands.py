@@ -1,0 +1,131 @@
+"""Steps that run a command: here, or in a process beside that may be killed."""
+
+import json
+import os
+import signal
+import traceback
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connections
+from django.utils import timezone
+
+from django_mirrors import use_original
+from django_mirrors.models import LockRecord, StepRecord
+from django_mirrors.operations import locks
+from django_mirrors.operations.rollout import engine
+from tests.kills import hooks
+from tests.kills.events import Events
+
+__all__ = ["STEPS", "command"]
+
+Answer = dict[str, Any]
+
+_LONGEST_WAIT = 60  # seconds
+_begun: list[int] = []  # processes, in the order in which they are waited for
+
+
+def command(name: str, *arguments: str) -> Answer:
+    """Run a command as an operator does; return what it ended with."""
+    out = StringIO()
+    try:
+        with use_original():
+            call_command(name, *arguments, stdout=out, stderr=out)
+    except CommandError as error:
+        return {"code": error.returncode, "said": str(error), "out": out.getvalue()}
+    except Exception:  # noqa: BLE001 - it is told
+        return {"code": -1, "said": traceback.format_exc()}
+    return {"code": 0, "said": out.getvalue()}
+
+
+def apart(options: dict[str, Any], *arguments: str) -> Answer:
+    """Run a command in a process beside; return its answer, or what stopped it."""
+    begin(options, *arguments)
+    return join()
+
+
+def begin(options: dict[str, Any], *arguments: str) -> None:
+    """Begin a command in a process beside."""
+    connections.close_all()
+    process = os.fork()
+    if process:
+        _begun.append(process)
+        return
+    try:
+        _act(options, arguments)
+    finally:
+        os._exit(0)
+
+
+def _act(options: dict[str, Any], arguments: tuple[str, ...]) -> None:
+    given = dict(options)
+    if "lease" in given:
+        locks._LEASE = timedelta(seconds=given.pop("lease"))
+    engine._LOOK_SECONDS = given.pop("look", engine._LOOK_SECONDS)
+    hooks.SECONDS = given.pop("seconds", 0.0)
+    events = Events(settings.DIRECTORY, **given)
+    events.watch()
+    answer = {**command(*arguments), "events": list(events.seen)}
+    _find_answer(os.getpid()).write_text(json.dumps(answer))
+
+
+def _find_answer(process: int) -> Path:
+    return settings.DIRECTORY / "tmp" / f"answer-{process}.json"
+
+
+def join() -> Answer:
+    """Wait until the process that was begun first ends, or is stopped."""
+    process = _begun[0]
+    _, status = os.waitpid(process, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        return {"stopped": True}
+    _begun.pop(0)
+    if os.WIFSIGNALED(status):
+        return {"killed": True}
+    path = _find_answer(process)
+    answer: Answer = json.loads(path.read_text())
+    path.unlink()
+    return answer
+
+
+def send(name: str) -> None:
+    """Send a signal to the process that was begun first."""
+    os.kill(_begun[0], signal.Signals[name])
+
+
+def await_steps(count: int) -> None:
+    """Wait until the journal holds so many steps."""
+    with use_original():
+        _await(lambda: StepRecord.objects.count() >= count)
+
+
+def await_lease() -> None:
+    """Wait until nobody is sure of a lock."""
+    with use_original():
+        held = LockRecord.objects.exclude(holder="")
+        _await(lambda: not held.filter(expires__gt=timezone.now()).exists())
+
+
+def _await(is_so: Any) -> None:
+    until = monotonic() + _LONGEST_WAIT
+    while not is_so():
+        assert monotonic() < until, "It does not happen."
+        sleep(0.02)
+    connections.close_all()
+
+
+STEPS = {
+    "apart": apart,
+    "await_lease": await_lease,
+    "await_steps": await_steps,
+    "begin": begin,
+    "command": command,
+    "join": join,
+    "send": send,
+}
