@@ -1,7 +1,7 @@
 """Celery: rollouts by workers that may be on other machines.
 
 The task is sent through the project's own Celery app, to the queue that its
-`task_routes` name for `django_mirrors.do_errand`. Its message holds names only. What
+`task_routes` name for `django_mirrors.tasks.do_errand`. Its message holds names only. What
 came of it is read from the original's database, so no result backend is needed.
 """
 
@@ -40,7 +40,7 @@ _REMEDY = (
 # Acknowledged when it is done, so that a broker gives what a killed worker had to
 # another one. That may happen too often: whoever comes second does nothing.
 @shared_task(  # type: ignore[untyped-decorator]
-    name="django_mirrors.do_errand",
+    name="django_mirrors.tasks.do_errand",
     acks_late=True,
     reject_on_worker_lost=True,
     ignore_result=True,

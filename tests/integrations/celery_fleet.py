@@ -25,7 +25,7 @@ BROKERS = ("rabbitmq", "redis")
 
 _ROOT = Path(__file__).parents[2]
 _PROJECT = "tests.integrations.celery_project"
-_SECONDS = 60  # more than anything here takes
+_SECONDS = 60  # more than anything takes that is about a few mirrors
 
 
 def get_broker_url(broker: str) -> str:
@@ -41,9 +41,9 @@ class Run:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
 
-    def wait(self) -> "Run":
+    def wait(self, *, seconds: float = _SECONDS) -> "Run":
         """Wait for its end."""
-        self.out, self.err = self.process.communicate(timeout=_SECONDS)
+        self.out, self.err = self.process.communicate(timeout=seconds)
         self.code = self.process.returncode
         return self
 
@@ -69,9 +69,15 @@ class CeleryFleet:
         self._token = f"dmcelery_{uuid4().hex[:8]}"
         self._processes: list[subprocess.Popen[str]] = []
         (self.directory / "databases").mkdir(parents=True)
-        self._run(f"{_PROJECT}.build", str(mirrors), KILLS_RELEASE="first").wait()
+        made = self._run(f"{_PROJECT}.build", str(mirrors), KILLS_RELEASE="first")
+        assert made.wait(seconds=self.seconds).code == 0, made.err
         assert self.command("migrate", "--verbosity=0").wait().code == 0
         shutil.copytree(self.directory, self._kept)
+
+    @property
+    def seconds(self) -> float:
+        """More than anything takes that is about all mirrors."""
+        return _SECONDS + 3 * self.mirrors
 
     @property
     def names(self) -> list[str]:
