@@ -1,13 +1,15 @@
 """Celery: rollouts by workers that may be on other machines.
 
 The task is sent through the project's own Celery app, to the queue that its
-`task_routes` name for `django_mirrors.tasks.do_errand`. Its message holds names only. What
-came of it is read from the original's database, so no result backend is needed.
+`task_routes` name for `django_mirrors.tasks.do_errand`. Its message holds names only.
+What came of it is read from the original's database, so no result backend is needed.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import current_app, shared_task
 from celery.exceptions import OperationalError
@@ -21,7 +23,8 @@ from django_mirrors.operations.runner import describe
 
 __all__ = ["do_errand", "open_celery_executor"]
 
-_CONNECT_SECONDS = 4
+_SECONDS = 3  # in which a broker has to answer
+_REDIS_OPTIONS = {"socket_connect_timeout": _SECONDS, "socket_timeout": _SECONDS}
 _RETRY = {
     "max_retries": 2,
     "interval_start": 0.2,
@@ -60,64 +63,76 @@ def open_celery_executor(jobs: int) -> Iterator[Executor]:
     Raises `OperationFailed` if there is no app with a broker, or the broker cannot be
     reached.
     """
-    _check_broker()
     remedy = _REMEDY.format(queue=_find_queue(), task=do_errand.name)
-    elsewhere = Elsewhere(_send, at_most=jobs, remedy=remedy)
-    try:
-        yield elsewhere
-    finally:
-        elsewhere.end()
+    with _open_broker() as connection:
+        send = partial(_send, current_app.amqp.Producer(connection))
+        elsewhere = Elsewhere(send, at_most=jobs, remedy=remedy)
+        try:
+            yield elsewhere
+        finally:
+            elsewhere.end()
 
 
-def _send(errand: str, mirror: str) -> None:
+def _send(producer: Any, errand: str, mirror: str) -> None:
+    problems = producer.connection.connection_errors
     try:
         do_errand.apply_async(
             kwargs={"errand": errand, "mirror": mirror},
             serializer="json",
             ignore_result=True,
+            producer=producer,
             retry=True,
             retry_policy=_RETRY,
         )
-    except (OperationalError, OSError) as error:
+    except (OperationalError, OSError, *problems) as error:
         raise OperationFailed(_describe_broker(error)) from error
 
 
-def _check_broker() -> None:
+@contextmanager
+def _open_broker() -> Iterator[Any]:
+    """Yield a connection of our own, which waits for nothing for ever."""
     conf = current_app.conf
-    if conf.task_always_eager:
-        return  # it is this process that does them
-    if not conf.broker_write_url:
+    if not conf.broker_write_url and not conf.task_always_eager:
         raise OperationFailed(
             "This process has no Celery app that knows a broker. Set 'broker_url' of "
             "the project's app, and import the app in the project's __init__.py, so "
             "that manage.py has it too."
         )
-    # Redis waits for ever unless it is told.
-    options = {"socket_connect_timeout": _CONNECT_SECONDS}
-    with current_app.connection_for_write(
-        connect_timeout=_CONNECT_SECONDS,
-        transport_options=options if _is_redis(conf.broker_write_url) else None,
-    ) as connection:
+    is_redis = _get_url().startswith(("redis", "sentinel"))
+    try:
+        connection = current_app.connection_for_write(
+            connect_timeout=_SECONDS,
+            transport_options=_REDIS_OPTIONS if is_redis else {},
+        )
         problems = (*connection.connection_errors, *connection.channel_errors)
+    except (ImportError, KeyError) as error:  # there is no such kind, or no client
+        raise OperationFailed(_describe_broker(error)) from error
+    with connection:
         try:
-            connection.ensure_connection(max_retries=1, interval_start=0.2)
+            if not conf.task_always_eager:  # in this process
+                connection.ensure_connection(max_retries=1, interval_start=0.2)
+                connection.default_channel  # noqa: B018 - Redis is asked only now
         except (OperationalError, OSError, *problems) as error:
             raise OperationFailed(_describe_broker(error)) from error
+        yield connection
 
 
-def _is_redis(url: Any) -> bool:
-    return str(url).startswith(("redis", "sentinel"))
+def _get_url() -> str:
+    """Return the URL of the broker, the first one if there are several."""
+    given = current_app.conf.broker_write_url or ""
+    first = given if isinstance(given, str) else next(iter(given), "")
+    return first.partition(";")[0]
 
 
 def _describe_broker(error: BaseException) -> str:
-    connection = current_app.connection_for_write()
-    place = connection.hostname or "localhost"
-    if connection.port:
-        place = f"{place}:{connection.port}"
+    try:
+        parts = urlsplit(_get_url())
+        place = parts.netloc.rpartition("@")[2] or parts.scheme
+    except ValueError:
+        place = "'broker_url'"
     return (
-        f"Celery's broker at {redact_text(place)} cannot be used: "
-        f"{redact_text(describe(error))}. Start it, or correct 'broker_url' of the "
-        "project's Celery app."
+        f"Celery's broker at {place} cannot be used: {redact_text(describe(error))}. "
+        "Start it, or correct 'broker_url' of the project's Celery app."
     )
 
 

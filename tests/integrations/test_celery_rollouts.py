@@ -9,6 +9,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from tests.integrations.broken_way import BrokenWay
 from tests.integrations.celery_fleet import CeleryFleet
 from tests.isolation.conftest import report_figure
 from tests.isolation.sizes import get_seed, scaled
@@ -22,6 +23,7 @@ BOTH = pytest.mark.parametrize(
         pytest.param("redis", marks=pytest.mark.redis),
     ],
 )
+PORTS = {"rabbitmq": 5672, "redis": 6379}
 SMALL = ("m000", "m001", "m002", "m003")
 IN_WAVES = (*SMALL, "--canary", "1", "--waves", "50%")
 MOST_KILLS = max(scaled(60), 3)
@@ -142,6 +144,25 @@ def test_message_that_arrives_twice_is_done_once(broker, fleet):
     assert run.code == 0
     assert sorted(name for name, _ in fleet.list_begun()) == [*SMALL]
     assert {item["outcome"] for item in run.report["results"]} == {"done"}
+
+
+@BOTH
+def test_broker_may_be_away_for_a_while(broker, fleet):
+    fleet.begin_again(broker)
+    fleet.pause(0.5)
+    fleet.start_worker()
+    way = BrokenWay(fleet.broker, port=PORTS[broker])
+    run = fleet.roll_out(*SMALL, "--jobs", "1", FLEET_BROKER=way.url)
+    fleet.wait_for(1)
+
+    way.cut()
+    sleep(2)
+    way.mend()
+
+    run.wait()
+    way.cut()
+    assert run.code == 0, run.errors
+    assert not fleet.find_problems(SMALL)
 
 
 @pytest.mark.rabbitmq
