@@ -4,9 +4,9 @@
 
 An app of 20 models and 15 migrations is made for it, and a 16th that adds a field. Two
 rollouts are measured: nothing to do, beside a connection and one SELECT for each
-mirror; and the 16th migration, beside the same SQL and the row of `django_migrations`, sent by
-hand over connections that are open already, as they are for the rollout. Last comes
-Django's own `migrate --database`, in one process, for some of the mirrors.
+mirror; and the 16th migration, beside the same SQL and the row of `django_migrations`,
+sent by hand over connections that are open already, as they are for the rollout. Last
+comes Django's own `migrate --database`, in one process, for some of the mirrors.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 from django_mirrors.conf import get_conf
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, State
-from django_mirrors.operations.first_rows import update_site
+from django_mirrors.operations.first_rows import has_right_site, update_site
 from django_mirrors.operations.health import find_problems
 from django_mirrors.operations.ledger import remember
 from django_mirrors.operations.locks import hold_lock
@@ -20,7 +20,11 @@ from django_mirrors.operations.rollout.changes import Path
 from django_mirrors.operations.rollout.gate import check_gate
 from django_mirrors.operations.rollout.groups import get_groups
 from django_mirrors.operations.rollout.orders import Order
-from django_mirrors.operations.rollout.receivers import send_after, send_before
+from django_mirrors.operations.rollout.receivers import (
+    is_quiet,
+    send_after,
+    send_before,
+)
 from django_mirrors.operations.rollout.standing import (
     Claim,
     Standing,
@@ -84,26 +88,23 @@ def check_health(mirror: Mirror) -> Outcome:
 
 
 def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
-    claim = Claim(mirror, rollout=order.rollout, lock=order.lock)
     for _ in range(_ATTEMPTS):
-        claim.check()
+        order.lock.check()
         standing, path = find_path(mirror, order)
-        if path.is_empty and not standing.rollout:
-            return Outcome(
-                SKIPPED, IN_STEP, remember(path.reached, rollout=order.rollout)
-            )
-        if not path.is_empty:
-            check_gate(mirror, path, order.gate)
-            _call_hook("BEFORE_ROLLOUT", mirror)
-            send_before(path, connection.alias)
-            try:
-                apply_path(connection, path, claim)
-            except StandsElsewhere:
-                continue
-        _finish(mirror, connection, path, claim, was_cut=bool(standing.rollout))
-        return Outcome(
-            DONE, _describe(path), remember(path.reached, rollout=order.rollout)
+        was_cut = bool(standing.rollout)
+        if path.is_empty and not was_cut:
+            return _report(SKIPPED, IN_STEP, path, order)
+        has_rest = was_cut or _has_rest(mirror, path)
+        claim = Claim(
+            mirror, rollout=order.rollout if has_rest else "", lock=order.lock
         )
+        try:
+            _apply(mirror, path, order, claim)
+        except StandsElsewhere:
+            continue
+        if has_rest:
+            _finish(mirror, path, claim, was_cut=was_cut)
+        return _report(DONE, _describe(path), path, order)
     raise OperationFailed(
         f"Something else keeps changing the database of mirror '{mirror}'. Find out "
         "what migrates it, and roll out to it again."
@@ -114,13 +115,32 @@ def _report(outcome: str, detail: str, path: Path, order: Order) -> Outcome:
     return Outcome(outcome, detail, remember(path.reached, rollout=order.rollout))
 
 
-def _finish(
-    mirror: Mirror, connection: Any, path: Path, claim: Claim, *, was_cut: bool
-) -> None:
+def _apply(mirror: Mirror, path: Path, order: Order, claim: Claim) -> None:
+    if path.is_empty:
+        claim.take()
+        return
+    check_gate(mirror, path, order.gate)
+    _call_hook("BEFORE_ROLLOUT", mirror)
+    send_before(path, mirror.alias)
+    apply_path(connections[mirror.alias], path, claim)
+
+
+def _has_rest(mirror: Mirror, path: Path) -> bool:
+    """Whether something follows the migrations, which a kill must not leave out."""
+    conf = get_conf()
+    return (
+        "AFTER_ROLLOUT" in conf.hooks
+        or bool(conf.cleared_caches)
+        or not is_quiet(path)
+        or (has_own_site(mirror) and not has_right_site(mirror))
+    )
+
+
+def _finish(mirror: Mirror, path: Path, claim: Claim, *, was_cut: bool) -> None:
     """Do what follows the migrations; again if a kill came in between."""
     claim.check()
-    claim.take()
-    send_after(path, connection.alias, is_forced=was_cut)
+    if was_cut or not is_quiet(path):
+        send_after(path, mirror.alias)
     if has_own_site(mirror):
         update_site(mirror)
     for alias in get_conf().cleared_caches:

@@ -339,5 +339,7 @@ def _close(work: _Rollout, not_begun: list[StepResult]) -> Report:
         work.journal.stop("paused" if request else "stopped")
     else:
         work.journal.end("failed" if report.failures else "done")
-    results = sorted((*report.results, *not_begun), key=lambda item: item.mirror)
+    known = {item.mirror for item in report.results}  # that failed before, perhaps
+    rest = [item for item in not_begun if item.mirror not in known]
+    results = sorted((*report.results, *rest), key=lambda item: item.mirror)
     return Report(operation=report.operation, id=report.id, results=tuple(results))

@@ -68,7 +68,7 @@ class Claim:
 
     def __init__(self, mirror: Mirror, *, rollout: str, lock: Lock) -> None:
         self._mirror = mirror
-        self._rollout = rollout
+        self._rollout = rollout  # "" if nothing is left to do after the migrations
         self._lock = lock
 
     def check(self) -> None:
