@@ -230,7 +230,7 @@ class CeleryFleet:
         self, module: str, *arguments: str, log: Path | None = None, **given: str
     ) -> Run:
         environment = {
-            **os.environ,
+            **{key: os.environ[key] for key in os.environ if key[:7] != "CELERY_"},
             "DJANGO_SETTINGS_MODULE": f"{_PROJECT}.settings",
             "KILLS_DIRECTORY": str(self.directory),
             "KILLS_ENGINE": "sqlite",

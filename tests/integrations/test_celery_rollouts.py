@@ -31,6 +31,7 @@ UNUSABLE = "Celery's broker at 127.0.0.1:1 cannot be used"
 AWAY = {  # nobody listens there
     "amqp://guest:hidden@127.0.0.1:1//": UNUSABLE,
     "redis://:hidden@127.0.0.1:1/6": UNUSABLE,
+    "nonsense://guest:hidden@there/": "Celery's broker at there cannot be used",
     "": "This process has no Celery app that knows a broker",
 }
 
@@ -277,7 +278,7 @@ def test_mirror_that_kills_each_worker_fails_and_hides_no_other(fleet):
     assert "The process that worked on it has ended 3 times" in run.errors
 
 
-@pytest.mark.parametrize("url", AWAY, ids=["amqp", "redis", "none"])
+@pytest.mark.parametrize("url", AWAY, ids=["amqp", "redis", "unknown", "none"])
 def test_broker_that_is_away_is_told_at_once(url, fleet):
     fleet.begin_again("")
     began = monotonic()
