@@ -26,7 +26,8 @@ Send = Callable[[str, str], None]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25  # between two questions for results
 _LOOK_SECONDS = 1.0  # between two looks at who is alive
-# A message is sent again after this part of WORKER_TIMEOUT, then after twice that ...
+# A message is sent again after this part of WORKER_TIMEOUT, then after twice that, up
+# to a half.
 _SEND_AGAIN = 1 / 8
 
 
@@ -137,17 +138,15 @@ class Elsewhere:
         attempts = self._count_attempts()
         held = find_held(name_lock(name) for name in self._sent)
         ended = self._take()
+        for sent in self._sent.values():
+            if sent.note_attempts(attempts.get(sent.mirror, 0), now):
+                self._heard = now
         if held:
             self._heard = now
         if now - self._heard > get_conf().worker_timeout:
             return [*ended, *self._give_up()]
         for sent in self._sent.values():
-            if name_lock(sent.mirror) in held:
-                continue
-            begun = attempts.get(sent.mirror, 0)
-            # It was begun and nobody is at it: the worker is gone.
-            if begun > sent.attempts or now >= sent.due:
-                sent.attempts = begun
+            if now >= sent.due and name_lock(sent.mirror) not in held:
                 self._tell(sent)
         return ended
 
@@ -192,12 +191,24 @@ class _Sent:
     errand: str
     times: int = 0  # that it was sent
     due: float = 0.0  # when it is sent again
-    attempts: int = 0  # that came to nothing
+    attempts: int = 0  # that workers have begun
+
+    def note_attempts(self, attempts: int, now: float) -> bool:
+        """Return whether a worker has begun it since this was asked last.
+
+        If nobody is at it any more, it is sent again at once; later on it waits for
+        those behind it, since it may be what ends the workers.
+        """
+        if attempts <= self.attempts:
+            return False
+        self.attempts = attempts
+        self.due = now + (_find_pause(attempts - 2) if attempts > 1 else 0)
+        return True
 
 
 def _find_pause(times: int) -> float:
     """Return after how many seconds a message is sent again."""
-    return get_conf().worker_timeout * min(_SEND_AGAIN * 2.0**times, 1.0)
+    return get_conf().worker_timeout * min(_SEND_AGAIN * 2.0**times, 0.5)
 
 
 def _find_step(do: Do) -> RolloutStep:

@@ -142,11 +142,15 @@ class CeleryFleet:
 
     def wait_for_worker(self, process: "subprocess.Popen[str]") -> None:
         """Wait until a worker listens."""
-        log = self._find_log(self._processes.index(process))
         until = monotonic() + _SECONDS
-        while " ready." not in log.read_text():
-            assert monotonic() < until, log.read_text()
+        while not self.is_ready(process):
+            assert monotonic() < until, "The worker does not listen."
             sleep(0.05)
+
+    def is_ready(self, process: "subprocess.Popen[str]") -> bool:
+        """Whether a worker listens."""
+        log = self._find_log(self._processes.index(process))
+        return " ready." in log.read_text()
 
     def kill(self, process: "subprocess.Popen[str]") -> None:
         """Kill a process and its children."""

@@ -225,16 +225,16 @@ def test_errand_of_a_rollout_whose_lock_another_holds_does_nothing(two):
     assert report.results[0].error.startswith("No worker has begun it")
 
 
-def test_mirror_that_took_three_workers_down_fails(two):
+def test_mirror_that_took_six_workers_down_fails(two):
     def send(errand, mirror):
         with use_original():
-            Errand.objects.update(attempts=3, worker="ann@far:7")
+            Errand.objects.update(attempts=6, worker="ann@far:7")
         do_errand(errand)
 
     report = roll_out(mirrors.select("books"), executor=opening(send))
 
     assert report.results[0].error == (
-        "The process that worked on it has ended 3 times, the last one being "
+        "The process that worked on it has ended 6 times, the last one being "
         "ann@far:7. See its log, then roll out to it again; what was not complete is "
         "continued."
     )

@@ -29,7 +29,7 @@ __all__ = ["do_errand", "name_lock"]
 
 logger = logging.getLogger("django_mirrors.operations")
 
-_MOST_ATTEMPTS = 3  # of which each took its process down
+_MOST_ATTEMPTS = 6  # that took their process down
 
 
 def name_lock(mirror: str) -> str:
