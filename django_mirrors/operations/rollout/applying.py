@@ -36,6 +36,7 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
             with transaction.atomic(using=connection.alias):
                 _begin(connection, claim, expected)
                 _record(connection, change)
+                claim.check()
         elif change.is_atomic and connection.features.can_rollback_ddl:
             _apply_whole(connection, change, claim, expected)
         else:
@@ -46,6 +47,7 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
         with transaction.atomic(using=connection.alias):
             _begin(connection, claim, expected)
             _insert(connection, path.squashed)
+            claim.check()
 
 
 def _begin(connection: Any, claim: Claim, expected: frozenset[Key]) -> None:
@@ -84,12 +86,14 @@ def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
                     claim.write_progress(change.name, progress, done)
                     _make(editor, change, move)
                     _flush(editor)
+                    claim.check()
             else:
                 _make_apart(editor, change, move, claim, progress)
             progress = done
     with transaction.atomic(using=connection.alias):
         claim.end_progress(change.name, progress)
         _record(connection, change)
+        claim.check()
 
 
 def _make_apart(

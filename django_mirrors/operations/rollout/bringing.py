@@ -125,6 +125,7 @@ def _finish(
         update_site(mirror)
     for alias in get_conf().cleared_caches:
         caches[alias].clear()
+    claim.check()
     _call_hook("AFTER_ROLLOUT", mirror)
     claim.finish()
 
