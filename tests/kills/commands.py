@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from django_mirrors import use_original
 from django_mirrors.db import settings as settings_of_databases
-from django_mirrors.models import LockRecord, StepRecord
+from django_mirrors.models import LockRecord
 from django_mirrors.operations import locks
 from django_mirrors.operations.rollout import engine
 from tests.kills import hooks
@@ -78,6 +78,8 @@ def _act(options: dict[str, Any], arguments: tuple[str, ...]) -> None:
         locks._LEASE = timedelta(seconds=given.pop("lease"))
     engine._LOOK_SECONDS = given.pop("look", engine._LOOK_SECONDS)
     hooks.SECONDS = given.pop("seconds", 0.0)
+    hooks.ILL = given.pop("ill", "")
+    hooks.IS_KILLED = given.pop("is_killed_by_hook", False)
     events = Events(settings.DIRECTORY, **given)
     events.watch()
     answer = {**command(*arguments), "events": list(events.seen)}
@@ -108,10 +110,12 @@ def send(name: str) -> None:
     os.kill(_begun[0], signal.Signals[name])
 
 
-def await_steps(count: int) -> None:
-    """Wait until the journal holds so many steps."""
-    with use_original():
-        _await(lambda: StepRecord.objects.count() >= count)
+def await_begin() -> None:
+    """Wait until a rollout works on a mirror."""
+    until = monotonic() + _LONGEST_WAIT
+    while not (settings.DIRECTORY / "begun").exists():
+        assert monotonic() < until, "It does not begin."
+        sleep(0.01)
 
 
 def hurry() -> None:
@@ -126,17 +130,9 @@ def end_leases() -> None:
     connections.close_all()
 
 
-def _await(is_so: Any) -> None:
-    until = monotonic() + _LONGEST_WAIT
-    while not is_so():
-        assert monotonic() < until, "It does not happen."
-        sleep(0.02)
-    connections.close_all()
-
-
 STEPS = {
     "apart": apart,
-    "await_steps": await_steps,
+    "await_begin": await_begin,
     "begin": begin,
     "end_leases": end_leases,
     "command": command,

@@ -74,7 +74,7 @@ def _apply_whole(
 
 def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
     """Make one operation after the other, writing down how far it came."""
-    progress = claim.read_progress(change.name)
+    progress = claim.read_progress(change.label)
     with connection.schema_editor(atomic=change.is_atomic) as editor:
         for number, move in enumerate(change.moves):
             if number < progress.operations:
@@ -83,7 +83,7 @@ def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
             done = Progress(operations=number + 1)
             if _fits_transaction(connection, change, move):
                 with transaction.atomic(using=connection.alias):
-                    claim.write_progress(change.name, progress, done)
+                    claim.write_progress(change.label, progress, done)
                     _make(editor, change, move)
                     _flush(editor)
                     claim.check()
@@ -91,7 +91,7 @@ def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
                 _make_apart(editor, change, move, claim, progress)
             progress = done
     with transaction.atomic(using=connection.alias):
-        claim.end_progress(change.name, progress)
+        claim.end_progress(change.label, progress)
         _record(connection, change)
         claim.check()
 
@@ -101,7 +101,7 @@ def _make_apart(
 ) -> None:
     """Make an operation that no transaction holds; perhaps again."""
     begun = replace(progress, is_begun=True)
-    claim.write_progress(change.name, progress, begun)
+    claim.write_progress(change.label, progress, begun)
     make = partial(_make, editor, change, move)
     if progress.is_begun:
         redo(editor, change.name, move, make)
@@ -109,7 +109,7 @@ def _make_apart(
         make()
     _flush(editor)
     done = Progress(operations=progress.operations + 1)
-    claim.write_progress(change.name, begun, done)
+    claim.write_progress(change.label, begun, done)
 
 
 def _fits_transaction(connection: Any, change: Change, move: Move) -> bool:

@@ -88,6 +88,8 @@ def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
     for _ in range(_ATTEMPTS):
         claim.check()
         standing, path = find_path(mirror, order)
+        if standing.rollout:
+            _check_interrupted(claim.find_interrupted(), standing, path)
         if path.is_empty and not standing.rollout:
             return Outcome(
                 SKIPPED, IN_STEP, remember(path.reached, rollout=order.rollout)
@@ -107,6 +109,21 @@ def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
     raise OperationFailed(
         f"Something else keeps changing the database of mirror '{mirror}'. Find out "
         "what migrates it, and roll out to it again."
+    )
+
+
+def _check_interrupted(label: str, standing: Standing, path: Path) -> None:
+    """Raise `OperationFailed` if the path leaves a migration as it is, made in part."""
+    name = label.removeprefix("-")
+    app, _, migration = name.partition(".")
+    is_backwards = label != name
+    is_ended = ((app, migration) in standing.applied) != is_backwards
+    if not label or is_ended or any(item.label == label for item in path.changes):
+        return
+    verb = "taken back" if is_backwards else "applied"
+    raise OperationFailed(
+        f"{name} was {verb} in part, and this rollout would leave it so. Complete that "
+        "first, with the rollout that began it or another one to the same migrations."
     )
 
 
