@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import current_thread, main_thread
+from time import monotonic
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from django_mirrors import find_current_mirror
+from django_mirrors.operations import locks
 from django_mirrors.operations.databases.sqlite import _Watch
 from django_mirrors.operations.media import Digester
 
@@ -39,15 +41,20 @@ _CHANGING = frozenset(
         "subprocess.Popen",
     }
 )
+_HOUR = 3600
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _tell_later_time() -> float:
+    return monotonic() + _HOUR
 
 
 class Events:
     """What this process did since `watch`; it ends before the event `kill_at`.
 
     With `mirror` only that counts which its main thread does there. With `stop_at` it
-    is stopped before that event. Processes that it forks count on their own, and may
-    kill it instead of themselves.
+    is stopped before that event, and finds that an hour has passed. Processes that it
+    forks count on their own, and may kill it instead of themselves.
     """
 
     def __init__(
@@ -63,7 +70,7 @@ class Events:
         self._directory = str(directory)
         self._signals = {kill_at: signal.SIGKILL, stop_at: signal.SIGSTOP}
         self._mirror = mirror
-        self._is_main_only = bool(mirror or stop_at)
+        self._is_main_only = bool(mirror)
         self._parent = os.getpid() if is_parent_killed else None
 
     def watch(self) -> None:
@@ -88,6 +95,7 @@ class Events:
         if len(self.seen) in self._signals:
             victim = self._parent or os.getpid()
             os.kill(victim, self._signals[len(self.seen)])
+            locks.monotonic = _tell_later_time  # only who was stopped comes here
 
     def _counts(self) -> bool:
         if self._is_main_only and current_thread() is not main_thread():
