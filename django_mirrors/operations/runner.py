@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Event, current_thread, main_thread
 from time import monotonic
 from typing import Any
@@ -31,6 +30,7 @@ from django_mirrors.signals import step_finished
 
 __all__ = [
     "NOT_BEGUN",
+    "DoStep",
     "OnStep",
     "Step",
     "StoppedWithOutput",
@@ -96,7 +96,7 @@ def run_steps(
             on_step=on_step,
             on_tick=on_tick,
         )
-        run.work(partial(do_step, operation, step=step))
+        run.work(DoStep(operation=operation, step=step))
     for mirror in run.left:
         run.take(StepResult(mirror=mirror.name, outcome=SKIPPED, detail=NOT_BEGUN))
     results = tuple(sorted(run.results, key=lambda item: item.mirror))
@@ -161,6 +161,18 @@ class _Run:
 def _follows(mirror: Mirror, names: Iterable[str]) -> bool:
     """Whether the owner of the mirror's database is still at work on it."""
     return mirror.alias != mirror.name and mirror.alias in names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoStep:
+    """What an executor is given, as a value. See do_step()."""
+
+    operation: str
+    step: Step
+
+    def __call__(self, mirror: Mirror) -> StepResult:
+        """Do the step in `mirror`."""
+        return do_step(self.operation, mirror, step=self.step)
 
 
 def do_step(operation: str, mirror: Mirror, *, step: Step) -> StepResult:

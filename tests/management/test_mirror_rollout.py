@@ -1,6 +1,7 @@
 """What an operator types to roll out, and reads before, meanwhile and afterwards."""
 
 import json
+import sys
 
 import pytest
 from django.db import connections
@@ -227,7 +228,9 @@ def test_migration_that_was_applied_by_hand_is_recorded(three):
 
 
 def test_celery_that_is_not_installed_is_told(three, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "celery", None)
+    ours = "django_mirrors.integrations.celery"
+    monkeypatch.delitem(sys.modules, ours, raising=False)  # of another test
+    monkeypatch.setitem(sys.modules, "celery", None)
 
     error = fail("mirror_rollout", "--all", "--executor", "celery")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -10,7 +9,6 @@ from uuid import uuid4
 
 from django.core.management import call_command
 
-from django_mirrors.conf import get_conf
 from django_mirrors.context import use_original
 from django_mirrors.exceptions import OperationFailed, UnknownMirror
 from django_mirrors.mirror import Mirror
@@ -22,12 +20,18 @@ from django_mirrors.operations.release import (
     migrate,
 )
 from django_mirrors.operations.reports import DONE, FAILED, SKIPPED, Report, StepResult
-from django_mirrors.operations.rollout.bringing import ENDED, bring, check_health
+from django_mirrors.operations.rollout.bringing import ENDED
 from django_mirrors.operations.rollout.changes import Target
-from django_mirrors.operations.rollout.gate import NEVER
 from django_mirrors.operations.rollout.journal import CANCEL, CANCELLED, Journal
 from django_mirrors.operations.rollout.orders import Order
 from django_mirrors.operations.rollout.paths import check_targets
+from django_mirrors.operations.rollout.steps import (
+    BRING,
+    CHECK,
+    LOCK,
+    RolloutStep,
+    build_order,
+)
 from django_mirrors.operations.rollout.waves import Wave, build_waves
 from django_mirrors.operations.runner import (
     NOT_BEGUN,
@@ -42,7 +46,6 @@ __all__ = ["OnWave", "Options", "resume_rollout", "roll_out", "stop_rollout"]
 OnWave = Callable[[Wave, int, int], None]  # the wave, its number from 1, how many
 OpenExecutor = Callable[[int], Any]
 
-_LOCK = "rollout"
 _LOOK_SECONDS = 1.0  # between two looks at what an operator asks
 
 
@@ -191,7 +194,7 @@ def stop_rollout(request: str, uid: str = "") -> str:
     journal = Journal.find(uid)
     if journal.summarise().finished is not None:
         raise OperationFailed(f"Rollout {journal.id} has ended already.")
-    if find_operation(_LOCK) == _describe(journal.id):
+    if find_operation(LOCK) == _describe(journal.id):
         journal.ask(request)
     elif request == CANCEL:
         journal.end(CANCELLED)
@@ -210,7 +213,7 @@ def _open(executor: OpenExecutor | None, jobs: int) -> Any:
 
 
 def _hold(uid: object) -> Any:
-    return hold_lock(_LOCK, operation=_describe(uid))
+    return hold_lock(LOCK, operation=_describe(uid))
 
 
 def _describe(uid: object) -> str:
@@ -238,7 +241,8 @@ def _run(
     done: frozenset[str],
     left_out: frozenset[str] = frozenset(),
 ) -> Report:
-    order, not_begun = _build_order(work), list[StepResult]()
+    order = build_order(work.journal.id, work.journal.plan, work.lock)
+    not_begun = list[StepResult]()
     left = [_reduce(wave, done | left_out) for wave in waves]
     failures = 0
     for number, wave in enumerate(left, start=1):
@@ -255,7 +259,7 @@ def _run(
             changed |= {item.mirror for item in report.results if item.outcome == DONE}
         is_last = not any(item.mirrors for item in left[number:])
         if not failures and not not_begun and not is_last:
-            failures += _check_wave(work, changed, number)
+            failures += _check_wave(work, order, changed, number)
     not_begun += [_build_not_begun(name) for name in left_out]
     return _close(work, not_begun)
 
@@ -267,17 +271,6 @@ def _reduce(wave: Wave, names: frozenset[str]) -> Wave:
 
 def _build_not_begun(name: str) -> StepResult:
     return StepResult(mirror=name, outcome=SKIPPED, detail=NOT_BEGUN)
-
-
-def _build_order(work: _Rollout) -> Order:
-    plan = work.journal.plan
-    return Order(
-        rollout=work.journal.id,
-        lock=work.lock,
-        targets=tuple((app, name) for app, name in plan["targets"]),
-        is_fake=plan["fake"],
-        gate=NEVER if plan["allow_breaking"] else get_conf().gate,
-    )
 
 
 def _run_wave(work: _Rollout, order: Order, wave: Wave, number: int) -> Report:
@@ -293,7 +286,7 @@ def _run_wave(work: _Rollout, order: Order, wave: Wave, number: int) -> Report:
     report = run_steps(
         "rollout",
         found,
-        partial(bring, order=order),
+        RolloutStep(kind=BRING, order=order),
         identity=work.journal.id,
         executor=work.executor,
         stopped=work.stopped,
@@ -356,13 +349,13 @@ def _list_unchecked(
     return set(wave.mirrors).difference(left_out)
 
 
-def _check_wave(work: _Rollout, names: Iterable[str], number: int) -> int:
+def _check_wave(work: _Rollout, order: Order, names: Iterable[str], number: int) -> int:
     """Look at the health of mirrors; return how many are ill."""
     found, _ = _find_mirrors(sorted(names))
     checked = run_steps(
         "health",
         [mirror for mirror in found if mirror.state not in ENDED],
-        check_health,
+        RolloutStep(kind=CHECK, order=order),
         executor=work.executor,
         stopped=work.stopped,
     )

@@ -155,19 +155,17 @@ class Journal:
             found = self._find_steps().exclude(outcome=FAILED)
             return frozenset(found.values_list("mirror", flat=True))
 
+    def find_done(self, mirror: str) -> StepResult | None:
+        """Return what was done to a mirror that needs nothing any more, or None."""
+        with use_original():
+            found = self._find_steps().filter(mirror=mirror).exclude(outcome=FAILED)
+            return next(map(_build_result, found), None)
+
     def read_report(self) -> Report:
         """Return everything that it did, also before it was interrupted."""
         with use_original():
-            results = tuple(
-                StepResult(
-                    mirror=item.mirror,
-                    outcome=item.outcome,
-                    error=item.error,
-                    seconds=item.seconds,
-                    detail=item.detail,
-                )
-                for item in self._find_steps().order_by("mirror").iterator()
-            )
+            found = self._find_steps().order_by("mirror").iterator()
+            results = tuple(map(_build_result, found))
         return Report(operation=OPERATION, id=self.id, results=results)
 
     def add(self, result: StepResult, *, wave: int) -> None:
@@ -270,6 +268,16 @@ def _find_unique_fields() -> tuple[str, ...] | None:
     features = connections[ORIGINAL_NAME].features
     has_target = features.supports_update_conflicts_with_target
     return ("operation", "mirror") if has_target else None
+
+
+def _build_result(record: StepRecord) -> StepResult:
+    return StepResult(
+        mirror=record.mirror,
+        outcome=record.outcome,
+        error=record.error,
+        seconds=record.seconds,
+        detail=record.detail,
+    )
 
 
 def _build_row(record: OperationRecord, result: StepResult, wave: int) -> StepRecord:
