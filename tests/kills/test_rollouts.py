@@ -10,6 +10,7 @@ from tests.kills.rollouts import (
     choose_events,
     find_problems_of_a_stopped_one,
     find_problems_of_a_worker,
+    find_problems_of_an_orphan,
     find_problems_of_two,
 )
 
@@ -115,6 +116,21 @@ def test_rollout_begun_beside_the_workers_of_a_killed_one_does_not_conflict(
             ("apart", {**options, "kill_at": number}, *ALL, "--jobs=2"),
             again=AGAIN[again],
         ),
+    )
+
+    assert not problems, "\n".join(problems)
+
+
+def test_worker_of_a_killed_rollout_changes_nothing_once_another_was_there(
+    build_rollout, try_events
+):
+    rollout = build_rollout("sqlite", mirror="m01")
+
+    problems = try_events(
+        "whose parent is killed and whose worker is late",
+        rollout,
+        choose_events(rollout, at_most=scaled(100), shift=6),
+        lambda number: find_problems_of_an_orphan(rollout, number),
     )
 
     assert not problems, "\n".join(problems)
