@@ -66,12 +66,14 @@ class Events:
         stop_at: int | None = None,
         mirror: str = "",
         is_parent_killed: bool = False,
+        is_guardian_killed: bool = False,
     ) -> None:
         self.seen: list[str] = []
         self._directory = str(directory)
         self._signals = {kill_at: signal.SIGKILL, stop_at: signal.SIGSTOP}
         self._mirror = mirror
         self._is_main_only = bool(mirror)
+        self._is_guardian_killed = is_guardian_killed
         self._parent = os.getpid() if is_parent_killed else None
 
     def watch(self) -> None:
@@ -100,6 +102,8 @@ class Events:
         if number == signal.SIGSTOP:
             place = Path(self._directory) / "tmp" / "stopped"
             place.write_text(str(os.getpid()))
+        if self._is_guardian_killed:
+            os.kill(os.getppid(), signal.SIGKILL)
         if self._parent:
             os.kill(self._parent, signal.SIGKILL)
         if not self._parent or number == signal.SIGSTOP:
