@@ -118,6 +118,23 @@ def await_begin() -> None:
         sleep(0.01)
 
 
+def wake() -> None:
+    """Let the process go on that was stopped, and wait for its end."""
+    process = int((settings.DIRECTORY / "tmp" / "stopped").read_text())
+    os.kill(process, signal.SIGCONT)
+    status, until = Path(f"/proc/{process}/stat"), monotonic() + _LONGEST_WAIT
+    while status.exists() and ") Z " not in status.read_text():
+        assert monotonic() < until, "It does not end."
+        sleep(0.01)
+
+
+def await_stop() -> None:
+    """Wait until the process that kills its parent is stopped."""
+    process = int((settings.DIRECTORY / "tmp" / "stopped").read_text())
+    while ") T " not in Path(f"/proc/{process}/stat").read_text():
+        sleep(0.01)
+
+
 def hurry() -> None:
     """Let nobody wait long for a lock of SQLite."""
     settings_of_databases._SQLITE_OPTIONS["timeout"] = _SHORT_WAIT
@@ -133,10 +150,12 @@ def end_leases() -> None:
 STEPS = {
     "apart": apart,
     "await_begin": await_begin,
+    "await_stop": await_stop,
     "begin": begin,
     "end_leases": end_leases,
     "command": command,
     "hurry": hurry,
     "join": join,
     "send": send,
+    "wake": wake,
 }

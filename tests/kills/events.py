@@ -54,7 +54,8 @@ class Events:
 
     With `mirror` only that counts which its main thread does there. With `stop_at` it
     is stopped before that event, and finds that an hour has passed. Processes that it
-    forks count on their own, and may kill it instead of themselves.
+    forks count on their own, and may kill it instead of themselves, or before they are
+    stopped for a moment.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Events:
         stop_at: int | None = None,
         mirror: str = "",
         is_parent_killed: bool = False,
+        is_guardian_killed: bool = False,
     ) -> None:
         self.seen: list[str] = []
         self._directory = str(directory)
         self._signals = {kill_at: signal.SIGKILL, stop_at: signal.SIGSTOP}
         self._mirror = mirror
         self._is_main_only = bool(mirror)
+        self._is_guardian_killed = is_guardian_killed
         self._parent = os.getpid() if is_parent_killed else None
 
     def watch(self) -> None:
@@ -93,8 +96,19 @@ class Events:
             return
         self.seen.append(event[:120])
         if len(self.seen) in self._signals:
-            victim = self._parent or os.getpid()
-            os.kill(victim, self._signals[len(self.seen)])
+            self._end(self._signals[len(self.seen)])
+
+    def _end(self, number: int) -> None:
+        if number == signal.SIGSTOP:
+            place = Path(self._directory) / "tmp" / "stopped"
+            place.write_text(str(os.getpid()))
+        if self._is_guardian_killed:
+            os.kill(os.getppid(), signal.SIGKILL)
+        if self._parent:
+            os.kill(self._parent, signal.SIGKILL)
+        if not self._parent or number == signal.SIGSTOP:
+            os.kill(os.getpid(), number)
+        if not self._parent:
             locks.monotonic = _tell_later_time  # only who was stopped comes here
 
     def _counts(self) -> bool:

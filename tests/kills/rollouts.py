@@ -14,6 +14,7 @@ __all__ = [
     "choose_events",
     "find_problems_of_a_stopped_one",
     "find_problems_of_a_worker",
+    "find_problems_of_an_orphan",
     "find_problems_of_two",
 ]
 
@@ -160,4 +161,27 @@ def find_problems_of_a_stopped_one(
         problems.append(f"the other says {said}")
     if said["code"] == 0 and before != rollout.after:
         problems.append("the other has not done all")
+    return [*problems, *rollout.find_problems_again()]
+
+
+def find_problems_of_an_orphan(rollout: Rollout, number: int) -> list[str]:
+    """Kill a rollout while its worker stands still at an event, and begin another."""
+    options = {"stop_at": number, "mirror": "m01", "is_parent_killed": True}
+    _, killed, _, said, before, _, after = rollout.begin(
+        ("hurry",),
+        ("apart", options, *ALL, "--jobs=2"),
+        ("await_stop",),
+        ("apart", {}, *ALL),
+        ("survey",),
+        ("wake",),
+        ("survey",),
+    )
+    problems = []
+    if killed != {"killed": True}:
+        problems.append(f"it is not killed: {killed}")
+    if said["code"] == 0:
+        problems += find_differences(rollout.after, before)
+        problems += [f"woken: {text}" for text in find_differences(before, after)]
+    elif "database is locked" not in said["out"]:
+        problems.append(f"the other says {said}")
     return [*problems, *rollout.find_problems_again()]

@@ -10,6 +10,7 @@ from tests.kills.rollouts import (
     choose_events,
     find_problems_of_a_stopped_one,
     find_problems_of_a_worker,
+    find_problems_of_an_orphan,
     find_problems_of_two,
 )
 
@@ -56,7 +57,7 @@ def try_events(report_figure):
 @pytest.mark.parametrize("again", AGAIN)
 def test_rollout_that_was_killed_is_completed(again, build_rollout, try_events):
     rollout = build_rollout("sqlite")
-    events = choose_events(rollout, at_most=scaled(10_000) // 50, shift=len(again))
+    events = choose_events(rollout, at_most=scaled(10_000) // 66, shift=len(again))
 
     problems = try_events(
         f"killed and {again}",
@@ -75,7 +76,7 @@ def test_rollout_that_was_killed_is_completed_on_servers(
     engine, build_rollout, try_events
 ):
     rollout = build_rollout(engine)
-    events = choose_events(rollout, at_most=scaled(10_000) // 70)
+    events = choose_events(rollout, at_most=scaled(60))
 
     problems = try_events(
         "killed and resumed",
@@ -93,11 +94,25 @@ def test_worker_that_was_killed_hurts_only_its_mirror(build_rollout, try_events)
     problems = try_events(
         "whose worker is killed",
         rollout,
-        choose_events(rollout, at_most=scaled(100)),
+        choose_events(rollout, at_most=scaled(60)),
         lambda number: find_problems_of_a_worker(rollout, number),
     )
 
     assert not problems, "\n".join(problems)
+
+
+def test_workers_that_end_with_their_guardians_leave_the_rest_to_be_resumed(
+    build_rollout,
+):
+    rollout = build_rollout("sqlite")
+    options = {"kill_at": 20, "mirror": "m01", "is_guardian_killed": True}
+
+    (said,) = rollout.begin(("apart", options, *ALL, "--jobs=2"))
+
+    assert said["code"] == 1
+    assert said["said"] == f"1 of {len(rollout.names)} mirrors failed: m01."
+    assert "its guardian is gone too" in " ".join(said["out"].split())
+    assert not rollout.find_problems_again()
 
 
 @pytest.mark.parametrize("again", AGAIN)
@@ -110,11 +125,26 @@ def test_rollout_begun_beside_the_workers_of_a_killed_one_does_not_conflict(
     problems = try_events(
         f"whose parent is killed and that is at once {again}",
         rollout,
-        choose_events(rollout, at_most=scaled(100), shift=len(again)),
+        choose_events(rollout, at_most=scaled(60), shift=len(again)),
         lambda number: rollout.find_problems(
             ("apart", {**options, "kill_at": number}, *ALL, "--jobs=2"),
             again=AGAIN[again],
         ),
+    )
+
+    assert not problems, "\n".join(problems)
+
+
+def test_worker_of_a_killed_rollout_changes_nothing_once_another_was_there(
+    build_rollout, try_events
+):
+    rollout = build_rollout("sqlite", mirror="m01")
+
+    problems = try_events(
+        "whose parent is killed and whose worker is late",
+        rollout,
+        choose_events(rollout, at_most=scaled(60), shift=6),
+        lambda number: find_problems_of_an_orphan(rollout, number),
     )
 
     assert not problems, "\n".join(problems)
@@ -136,7 +166,7 @@ def test_rollout_that_was_stopped_changes_nothing_after_its_lease(
     again, build_rollout, try_events
 ):
     rollout = build_rollout("sqlite", mirror="m01")
-    events = choose_events(rollout, at_most=scaled(100), shift=len(again))
+    events = choose_events(rollout, at_most=scaled(60), shift=len(again))
 
     problems = try_events(
         f"stopped and {again} by another",

@@ -116,3 +116,28 @@ def test_ill_canary_is_looked_at_again_when_it_is_resumed(rollout):
     assert "m00 is ill" in " ".join(second["out"].split())
     assert re.findall(r"^(m\d+) +done", second["out"], re.MULTILINE) == []
     assert not rollout.find_problems_again()
+
+
+def test_migration_that_was_taken_back_in_part_is_not_said_to_be_in_step(rollout):
+    back = (*ALL, "--to", "orchard", "0003")
+    _, said = rollout.begin(("command", *ALL), ("apart", {}, *back))
+    number = find_event(said["events"], 'DELETE FROM "django_migrations"')
+
+    _, killed, refused, completed = rollout.begin(
+        ("command", *ALL),
+        ("apart", {"kill_at": number}, *back),
+        ("command", *ALL),
+        ("command", *back),
+    )
+
+    assert killed == {"killed": True}
+    assert refused["said"] == f"1 of {len(rollout.names)} mirrors failed: m00."
+    told = "orchard.0004_label was taken back in part, and this rollout would leave it"
+    assert told in " ".join(refused["out"].split())
+    assert completed["code"] == 0
+    assert not rollout.find_problems_again(ALL)
+
+
+def find_event(events: list[str], text: str) -> int:
+    """Return the number of the first event that begins with `text`."""
+    return next(i for i, event in enumerate(events, 1) if event.startswith(text))

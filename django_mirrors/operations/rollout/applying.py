@@ -84,8 +84,7 @@ def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
             if _fits_transaction(connection, change, move):
                 with transaction.atomic(using=connection.alias):
                     claim.write_progress(change.label, progress, done)
-                    _make(editor, change, move)
-                    _flush(editor)
+                    _make_whole(editor, change, move)
                     claim.check()
             else:
                 _make_apart(editor, change, move, claim, progress)
@@ -102,12 +101,11 @@ def _make_apart(
     """Make an operation that no transaction holds; perhaps again."""
     begun = replace(progress, is_begun=True)
     claim.write_progress(change.label, progress, begun)
-    make = partial(_make, editor, change, move)
+    make = partial(_make_whole, editor, change, move)
     if progress.is_begun:
         redo(editor, change.name, move, make)
     else:
         make()
-    _flush(editor)
     done = Progress(operations=progress.operations + 1)
     claim.write_progress(change.label, begun, done)
 
@@ -132,6 +130,11 @@ def _make(editor: Any, change: Change, move: Move) -> None:
     else:
         make = operation.database_forwards
     make(change.migration.app_label, editor, move.before, move.after)
+
+
+def _make_whole(editor: Any, change: Change, move: Move) -> None:
+    _make(editor, change, move)
+    _flush(editor)
 
 
 def _flush(editor: Any) -> None:
