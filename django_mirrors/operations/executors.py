@@ -126,6 +126,7 @@ class Processes:
         for _ in range(jobs):
             self._idle.append(Worker(self._idle))
         self._busy: dict[str, Worker] = {}
+        self._gone: list[Worker] = []
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -148,13 +149,14 @@ class Processes:
         ended = []
         for worker in wait_for_workers(self._busy.values(), seconds):
             result = worker.receive()
-            self._idle.append(self._busy.pop(result.mirror))
+            del self._busy[result.mirror]
             ended.append(result)
+            (self._gone if worker.is_gone else self._idle).append(worker)
         return ended
 
     def end(self) -> None:
         """End the processes, once each has done what it was given."""
-        for worker in (*self._idle, *self._busy.values()):
+        for worker in (*self._idle, *self._busy.values(), *self._gone):
             worker.end()
 
 

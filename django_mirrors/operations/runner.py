@@ -37,6 +37,7 @@ __all__ = [
     "describe",
     "do_step",
     "run_steps",
+    "stop_on_interrupt",
 ]
 
 logger = logging.getLogger("django_mirrors.operations")
@@ -67,6 +68,7 @@ def run_steps(
     identity: str | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
+    stopped: Event | None = None,
     max_failures: int | None = None,
     on_step: OnStep | None = None,
     on_tick: Callable[[], bool] | None = None,
@@ -79,15 +81,17 @@ def run_steps(
 
     A failure never hides those of others: all are collected. After the N-th failure no
     further mirror is begun, nor after Ctrl-C; those are reported as skipped. Steps are
-    done by `executor`, or by one that is made for this.
+    done by `executor`, or by one that is made for this. Who runs several operations one
+    after the other gives each the event `stopped`; see stop_on_interrupt().
     """
     opened = open_executor(jobs) if executor is None else nullcontext(executor)
-    with _stop_on_interrupt() as stopped, opened as workers:
+    watched = stop_on_interrupt() if stopped is None else nullcontext(stopped)
+    with watched as ended, opened as workers:
         run = _Run(
             operation=operation,
             left=deque(mirrors),
             workers=workers,
-            stopped=stopped,
+            stopped=ended,
             max_failures=max_failures,
             on_step=on_step,
             on_tick=on_tick,
@@ -209,7 +213,7 @@ def describe(problem: BaseException) -> str:
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[Event]:
+def stop_on_interrupt() -> Iterator[Event]:
     """Yield an event that the first Ctrl-C sets; the second one interrupts as usual."""
     stopped = Event()
     if current_thread() is not main_thread():

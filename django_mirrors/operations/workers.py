@@ -28,6 +28,7 @@ class Worker:
     def __init__(self, others: "Iterable[Worker]" = ()) -> None:
         self._connection, theirs = Pipe()
         self._mirror = ""
+        self.is_gone = False  # for good: its guardian is gone too
         self._guardian = os.fork()
         if self._guardian == 0:
             # The others see the end of the parent only if nobody else holds these.
@@ -49,7 +50,8 @@ class Worker:
         """Return the result of the step; a failure if it ended the process."""
         try:
             received = self._connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
+            self.is_gone = True
             received = _ENDED, "the one that watched over it"
         if isinstance(received, StepResult):
             return received

@@ -1,5 +1,6 @@
 """Steps that run a command: here, or in a process beside that may be killed."""
 
+import ctypes
 import json
 import os
 import signal
@@ -17,7 +18,8 @@ from django.db import connections
 from django.utils import timezone
 
 from django_mirrors import use_original
-from django_mirrors.models import LockRecord, StepRecord
+from django_mirrors.db import settings as settings_of_databases
+from django_mirrors.models import LockRecord
 from django_mirrors.operations import locks
 from django_mirrors.operations.rollout import engine
 from tests.kills import hooks
@@ -28,6 +30,7 @@ __all__ = ["STEPS", "command"]
 Answer = dict[str, Any]
 
 _LONGEST_WAIT = 60  # seconds
+_SHORT_WAIT = 0.2
 _begun: list[int] = []  # processes, in the order in which they are waited for
 
 
@@ -58,9 +61,15 @@ def begin(options: dict[str, Any], *arguments: str) -> None:
         _begun.append(process)
         return
     try:
+        _die_with_parent()
         _act(options, arguments)
     finally:
         os._exit(0)
+
+
+def _die_with_parent() -> None:
+    set_signal_of_parents_death = 1
+    ctypes.CDLL(None).prctl(set_signal_of_parents_death, signal.SIGKILL, 0, 0, 0)
 
 
 def _act(options: dict[str, Any], arguments: tuple[str, ...]) -> None:
@@ -69,6 +78,8 @@ def _act(options: dict[str, Any], arguments: tuple[str, ...]) -> None:
         locks._LEASE = timedelta(seconds=given.pop("lease"))
     engine._LOOK_SECONDS = given.pop("look", engine._LOOK_SECONDS)
     hooks.SECONDS = given.pop("seconds", 0.0)
+    hooks.ILL = given.pop("ill", "")
+    hooks.IS_KILLED = given.pop("is_killed_by_hook", False)
     events = Events(settings.DIRECTORY, **given)
     events.watch()
     answer = {**command(*arguments), "events": list(events.seen)}
@@ -79,13 +90,13 @@ def _find_answer(process: int) -> Path:
     return settings.DIRECTORY / "tmp" / f"answer-{process}.json"
 
 
-def join() -> Answer:
-    """Wait until the process that was begun first ends, or is stopped."""
-    process = _begun[0]
+def join(number: int = 0) -> Answer:
+    """Wait until a process ends, or is stopped: usually that which was begun first."""
+    process = _begun[number]
     _, status = os.waitpid(process, os.WUNTRACED)
     if os.WIFSTOPPED(status):
         return {"stopped": True}
-    _begun.pop(0)
+    _begun.remove(process)
     if os.WIFSIGNALED(status):
         return {"killed": True}
     path = _find_answer(process)
@@ -99,33 +110,52 @@ def send(name: str) -> None:
     os.kill(_begun[0], signal.Signals[name])
 
 
-def await_steps(count: int) -> None:
-    """Wait until the journal holds so many steps."""
-    with use_original():
-        _await(lambda: StepRecord.objects.count() >= count)
-
-
-def await_lease() -> None:
-    """Wait until nobody is sure of a lock."""
-    with use_original():
-        held = LockRecord.objects.exclude(holder="")
-        _await(lambda: not held.filter(expires__gt=timezone.now()).exists())
-
-
-def _await(is_so: Any) -> None:
+def await_begin() -> None:
+    """Wait until a rollout works on a mirror."""
     until = monotonic() + _LONGEST_WAIT
-    while not is_so():
-        assert monotonic() < until, "It does not happen."
-        sleep(0.02)
+    while not (settings.DIRECTORY / "begun").exists():
+        assert monotonic() < until, "It does not begin."
+        sleep(0.01)
+
+
+def wake() -> None:
+    """Let the process go on that was stopped, and wait for its end."""
+    process = int((settings.DIRECTORY / "tmp" / "stopped").read_text())
+    os.kill(process, signal.SIGCONT)
+    status, until = Path(f"/proc/{process}/stat"), monotonic() + _LONGEST_WAIT
+    while status.exists() and ") Z " not in status.read_text():
+        assert monotonic() < until, "It does not end."
+        sleep(0.01)
+
+
+def await_stop() -> None:
+    """Wait until the process that kills its parent is stopped."""
+    process = int((settings.DIRECTORY / "tmp" / "stopped").read_text())
+    while ") T " not in Path(f"/proc/{process}/stat").read_text():
+        sleep(0.01)
+
+
+def hurry() -> None:
+    """Let nobody wait long for a lock of SQLite."""
+    settings_of_databases._SQLITE_OPTIONS["timeout"] = _SHORT_WAIT
+
+
+def end_leases() -> None:
+    """Let an hour pass for those who hold locks."""
+    with use_original():
+        LockRecord.objects.update(expires=timezone.now())
     connections.close_all()
 
 
 STEPS = {
     "apart": apart,
-    "await_lease": await_lease,
-    "await_steps": await_steps,
+    "await_begin": await_begin,
+    "await_stop": await_stop,
     "begin": begin,
+    "end_leases": end_leases,
     "command": command,
+    "hurry": hurry,
     "join": join,
     "send": send,
+    "wake": wake,
 }

@@ -63,6 +63,23 @@ def take_back() -> None:
     connections.close_all()
 
 
+def break_orchards(names: list[str]) -> None:
+    """Let the migrations of these mirrors fail."""
+    _rename(names, "orchard_tree", "elsewhere")
+
+
+def mend_orchards(names: list[str]) -> None:
+    """Take back what break_orchards() did."""
+    _rename(names, "elsewhere", "orchard_tree")
+
+
+def _rename(names: list[str], old: str, new: str) -> None:
+    for name in names:
+        with use_mirror(name), connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
+    connections.close_all()
+
+
 def survey() -> Answer:
     """Return where each mirror stands, and what is written of the last rollout."""
     ended = settings.DIRECTORY / "ended"
@@ -142,6 +159,8 @@ def _iter_constraints(cursor: Any, name: str) -> Iterator[str]:
 
 
 STEPS = {
+    "break_orchards": break_orchards,
+    "mend_orchards": mend_orchards,
     "list_rollouts": list_rollouts,
     "plant": plant,
     "survey": survey,

@@ -71,6 +71,7 @@ MIRRORS_OPTIONS = {
     "HOOKS": {
         "BEFORE_ROLLOUT": "tests.kills.hooks.begin",
         "AFTER_ROLLOUT": "tests.kills.hooks.end",
+        "HEALTH": "tests.kills.hooks.check",
     },
     "DEFAULTS": {
         "HOSTS": ["{name}.example"],

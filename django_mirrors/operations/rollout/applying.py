@@ -36,6 +36,7 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
             with transaction.atomic(using=connection.alias):
                 _begin(connection, claim, expected)
                 _record(connection, change)
+                claim.check()
         elif change.is_atomic and connection.features.can_rollback_ddl:
             _apply_whole(connection, change, claim, expected)
         else:
@@ -46,6 +47,7 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
         with transaction.atomic(using=connection.alias):
             _begin(connection, claim, expected)
             _insert(connection, path.squashed)
+            claim.check()
 
 
 def _begin(connection: Any, claim: Claim, expected: frozenset[Key]) -> None:
@@ -72,7 +74,7 @@ def _apply_whole(
 
 def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
     """Make one operation after the other, writing down how far it came."""
-    progress = claim.read_progress(change.name)
+    progress = claim.read_progress(change.label)
     with connection.schema_editor(atomic=change.is_atomic) as editor:
         for number, move in enumerate(change.moves):
             if number < progress.operations:
@@ -81,15 +83,16 @@ def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
             done = Progress(operations=number + 1)
             if _fits_transaction(connection, change, move):
                 with transaction.atomic(using=connection.alias):
-                    claim.write_progress(change.name, progress, done)
-                    _make(editor, change, move)
-                    _flush(editor)
+                    claim.write_progress(change.label, progress, done)
+                    _make_whole(editor, change, move)
+                    claim.check()
             else:
                 _make_apart(editor, change, move, claim, progress)
             progress = done
     with transaction.atomic(using=connection.alias):
-        claim.end_progress(change.name, progress)
+        claim.end_progress(change.label, progress)
         _record(connection, change)
+        claim.check()
 
 
 def _make_apart(
@@ -97,15 +100,14 @@ def _make_apart(
 ) -> None:
     """Make an operation that no transaction holds; perhaps again."""
     begun = replace(progress, is_begun=True)
-    claim.write_progress(change.name, progress, begun)
-    make = partial(_make, editor, change, move)
+    claim.write_progress(change.label, progress, begun)
+    make = partial(_make_whole, editor, change, move)
     if progress.is_begun:
         redo(editor, change.name, move, make)
     else:
         make()
-    _flush(editor)
     done = Progress(operations=progress.operations + 1)
-    claim.write_progress(change.name, begun, done)
+    claim.write_progress(change.label, begun, done)
 
 
 def _fits_transaction(connection: Any, change: Change, move: Move) -> bool:
@@ -128,6 +130,11 @@ def _make(editor: Any, change: Change, move: Move) -> None:
     else:
         make = operation.database_forwards
     make(change.migration.app_label, editor, move.before, move.after)
+
+
+def _make_whole(editor: Any, change: Change, move: Move) -> None:
+    _make(editor, change, move)
+    _flush(editor)
 
 
 def _flush(editor: Any) -> None:

@@ -98,6 +98,8 @@ def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
         claim = Claim(
             mirror, rollout=order.rollout if has_rest else "", lock=order.lock
         )
+        if was_cut:
+            _check_interrupted(claim.find_interrupted(), standing, path)
         try:
             _apply(mirror, path, order, claim)
         except StandsElsewhere:
@@ -108,6 +110,21 @@ def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
     raise OperationFailed(
         f"Something else keeps changing the database of mirror '{mirror}'. Find out "
         "what migrates it, and roll out to it again."
+    )
+
+
+def _check_interrupted(label: str, standing: Standing, path: Path) -> None:
+    """Raise `OperationFailed` if the path leaves a migration as it is, made in part."""
+    name = label.removeprefix("-")
+    app, _, migration = name.partition(".")
+    is_backwards = label != name
+    is_ended = ((app, migration) in standing.applied) != is_backwards
+    if not label or is_ended or any(item.label == label for item in path.changes):
+        return
+    verb = "taken back" if is_backwards else "applied"
+    raise OperationFailed(
+        f"{name} was {verb} in part, and this rollout would leave it so. Complete that "
+        "first, with the rollout that began it or another one to the same migrations."
     )
 
 
@@ -129,7 +146,9 @@ def _has_rest(mirror: Mirror, path: Path) -> bool:
     """Whether something follows the migrations, which a kill must not leave out."""
     conf = get_conf()
     return (
-        "AFTER_ROLLOUT" in conf.hooks
+        any(not change.is_atomic for change in path.changes)
+        or not connections[mirror.alias].features.can_rollback_ddl
+        or "AFTER_ROLLOUT" in conf.hooks
         or bool(conf.cleared_caches)
         or not is_quiet(path)
         or (has_own_site(mirror) and not has_right_site(mirror))
@@ -145,6 +164,7 @@ def _finish(mirror: Mirror, path: Path, claim: Claim, *, was_cut: bool) -> None:
         update_site(mirror)
     for alias in get_conf().cleared_caches:
         caches[alias].clear()
+    claim.check()
     _call_hook("AFTER_ROLLOUT", mirror)
     claim.finish()
 

@@ -42,6 +42,11 @@ class Change:
         return f"{self.migration.app_label}.{self.migration.name}"
 
     @property
+    def label(self) -> str:
+        """The migration and its direction, for what is written of its progress."""
+        return f"-{self.name}" if self.is_backwards else self.name
+
+    @property
     def keys(self) -> tuple[Key, ...]:
         """What is recorded: the migration, and those that it replaces."""
         replaced = tuple((app, name) for app, name in self.migration.replaces)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from threading import Event
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from django_mirrors.operations.release import (
     migrate,
 )
 from django_mirrors.operations.reports import DONE, FAILED, SKIPPED, Report, StepResult
+from django_mirrors.operations.rollout.bringing import ENDED
 from django_mirrors.operations.rollout.changes import Target
 from django_mirrors.operations.rollout.journal import CANCEL, CANCELLED, Journal
 from django_mirrors.operations.rollout.orders import Order
@@ -31,7 +33,12 @@ from django_mirrors.operations.rollout.steps import (
     build_order,
 )
 from django_mirrors.operations.rollout.waves import Wave, build_waves
-from django_mirrors.operations.runner import NOT_BEGUN, OnStep, run_steps
+from django_mirrors.operations.runner import (
+    NOT_BEGUN,
+    OnStep,
+    run_steps,
+    stop_on_interrupt,
+)
 from django_mirrors.registry import mirrors as fleet
 
 __all__ = ["OnWave", "Options", "resume_rollout", "roll_out", "stop_rollout"]
@@ -72,6 +79,8 @@ class _Rollout:
     max_failures: int | None
     on_step: OnStep | None
     on_wave: OnWave | None
+    stopped: Event  # by Ctrl-C, by an operator, or by too many failures
+    is_resumed: bool = False
 
 
 def roll_out(
@@ -95,7 +104,11 @@ def roll_out(
     chosen = options or Options()
     uid = uuid4()
     check_targets(chosen.targets)
-    with _open(executor, jobs) as opened, _hold(uid) as lock:
+    with (
+        _open(executor, jobs) as opened,
+        _hold(uid) as lock,
+        stop_on_interrupt() as stopped,
+    ):
         _bring_original(with_original=with_original)
         waves = build_waves(mirrors, canary=chosen.canary, waves=chosen.waves)
         journal = Journal.begin(
@@ -116,6 +129,7 @@ def roll_out(
             max_failures=max_failures,
             on_step=on_step,
             on_wave=on_wave,
+            stopped=stopped,
         )
         return _run(work, waves, done=frozenset())
 
@@ -137,7 +151,11 @@ def resume_rollout(
     the running code is of another release.
     """
     found = Journal.find(uid).id
-    with _open(executor, jobs) as opened, _hold(found) as lock:
+    with (
+        _open(executor, jobs) as opened,
+        _hold(found) as lock,
+        stop_on_interrupt() as stopped,
+    ):
         journal, release = Journal.find(found), get_release()
         if journal.plan["release"] != release:
             raise OperationFailed(
@@ -156,6 +174,8 @@ def resume_rollout(
             max_failures=max_failures,
             on_step=on_step,
             on_wave=on_wave,
+            stopped=stopped,
+            is_resumed=True,
         )
         done = journal.read_done()
         if only is not None:
@@ -226,19 +246,20 @@ def _run(
     left = [_reduce(wave, done | left_out) for wave in waves]
     failures = 0
     for number, wave in enumerate(left, start=1):
-        if not wave.mirrors:
-            continue
-        if not_begun or failures:  # of a wave before
+        if not_begun or failures or work.stopped.is_set():
             not_begun += _skip(wave, work.on_step)
             continue
-        if work.on_wave is not None:
-            work.on_wave(wave, number, len(left))
-        report = _run_wave(work, order, wave, number)
-        not_begun += [item for item in report.results if item.detail == NOT_BEGUN]
+        changed = _list_unchecked(work, waves[number - 1], number, left_out)
+        if wave.mirrors:
+            if work.on_wave is not None:
+                work.on_wave(wave, number, len(left))
+            report = _run_wave(work, order, wave, number)
+            not_begun += [item for item in report.results if item.detail == NOT_BEGUN]
+            failures += len(report.failures)
+            changed |= {item.mirror for item in report.results if item.outcome == DONE}
         is_last = not any(item.mirrors for item in left[number:])
-        failures += len(report.failures)
         if not failures and not not_begun and not is_last:
-            failures += _check_wave(work, order, report, number)
+            failures += _check_wave(work, order, changed, number)
     not_begun += [_build_not_begun(name) for name in left_out]
     return _close(work, not_begun)
 
@@ -268,6 +289,7 @@ def _run_wave(work: _Rollout, order: Order, wave: Wave, number: int) -> Report:
         RolloutStep(kind=BRING, order=order),
         identity=work.journal.id,
         executor=work.executor,
+        stopped=work.stopped,
         max_failures=work.max_failures,
         on_step=take,
         on_tick=_Look(work),
@@ -318,15 +340,30 @@ def _skip(wave: Wave, on_step: OnStep | None) -> list[StepResult]:
     return skipped
 
 
-def _check_wave(work: _Rollout, order: Order, report: Report, number: int) -> int:
-    """Look at the health of the mirrors that were changed; return how many are ill."""
-    changed = [item.mirror for item in report.results if item.outcome == DONE]
-    found, _ = _find_mirrors(changed)
-    check = RolloutStep(kind=CHECK, order=order)
-    checked = run_steps("health", found, check, executor=work.executor)
+def _list_unchecked(
+    work: _Rollout, wave: Wave, number: int, left_out: frozenset[str]
+) -> set[str]:
+    """Return the mirrors of a wave that was interrupted, well or not."""
+    if not work.is_resumed or number <= work.journal.passed:
+        return set()
+    return set(wave.mirrors).difference(left_out)
+
+
+def _check_wave(work: _Rollout, order: Order, names: Iterable[str], number: int) -> int:
+    """Look at the health of mirrors; return how many are ill."""
+    found, _ = _find_mirrors(sorted(names))
+    checked = run_steps(
+        "health",
+        [mirror for mirror in found if mirror.state not in ENDED],
+        RolloutStep(kind=CHECK, order=order),
+        executor=work.executor,
+        stopped=work.stopped,
+    )
     for result in checked.failures:
         work.journal.add(result, wave=number)
     work.journal.flush()
+    if not checked.failures and not work.stopped.is_set():
+        work.journal.pass_wave(number)
     return len(checked.failures)
 
 

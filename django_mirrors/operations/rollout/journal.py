@@ -127,6 +127,16 @@ class Journal:
             allow_breaking=plan["allow_breaking"],
         )
 
+    @property
+    def passed(self) -> int:
+        """How many waves are done, their mirrors found well."""
+        return int(self._record.step or 0)
+
+    def pass_wave(self, number: int) -> None:
+        """Write down that the mirrors of a wave are well."""
+        with self._writing():
+            _find().filter(pk=self._record.pk).update(step=str(number))
+
     def resume(self, lock: Lock) -> None:
         """Go on with it. Raises `OperationFailed` if it was cancelled or superseded."""
         if self._record.outcome in {CANCELLED, "superseded"}:

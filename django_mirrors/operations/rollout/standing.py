@@ -96,7 +96,14 @@ class Claim:
 
     def finish(self) -> None:
         """Let the database say that the rollout has nothing left to do."""
-        self._find_marker().update(rollout="")
+        self._find_marker().update(
+            rollout="", migration="", operations=0, is_begun=False
+        )
+
+    def find_interrupted(self) -> str:
+        """Return the label of the change that was made in part, or ''."""
+        found = Marker.objects.filter(uid=self._mirror.uid)
+        return found.values_list("migration", flat=True).first() or ""
 
     def read_progress(self, migration: str) -> Progress:
         """Return how far `migration` came here."""
