@@ -237,8 +237,9 @@ class InSchema:
             return
         is_as_it_was = self._is_as_it_was()
         # Django does not use it again, not even to find out that it is closed.
-        self.connection = self._pool = None
-        self._is_kept = False
+        trace, taken = self._trace, self._taken
+        self.connection = self._pool = self._taken = None
+        self._trace, self._is_kept = InSchema._trace, False
         try:
             # Else they would be used again, and act in another mirror's schema.
             for cursor in [*self._readers]:
@@ -246,9 +247,8 @@ class InSchema:
         except Error:
             pool.drop(connection)
             return
-        if is_as_it_was and self._taken is not None:
-            is_clean = self._trace.is_empty
-            pool.give_back(connection, self._taken.setup, is_clean=is_clean)
+        if is_as_it_was and taken is not None:
+            pool.give_back(connection, taken.setup, is_clean=trace.is_empty)
         else:
             pool.drop(connection)
 

@@ -468,6 +468,19 @@ def test_session_after_an_error_or_a_write_is_reset_at_the_end(
         assert get_path() == [get_schema("books")]
 
 
+def test_whoever_gave_a_connection_back_no_longer_speaks_for_it(fleet, limit):
+    limit(MAX_SIZE=1)
+    with use_mirror("books"):
+        read()
+        trace = connection.connection.trace
+    leave("books")
+    with use_mirror("films"):
+        read()
+        assert connection.connection.trace is trace
+
+        assert connections["books"]._trace is not trace
+
+
 def test_session_that_was_read_in_is_reset_for_another_mirror(
     fleet, limit, count_resets
 ):

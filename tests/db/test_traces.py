@@ -135,6 +135,16 @@ def test_steps_before_those_that_are_known_still_count(trace):
     assert not trace.is_empty
 
 
+def test_step_of_another_thread_at_the_same_time_leaves_something(trace):
+    def do_both():
+        trace.add()
+        trace.add()
+
+    trace.run_harmless(do_both)
+
+    assert not trace.is_empty
+
+
 def test_step_that_fails_leaves_something(trace):
     def fail():
         trace.add()
