@@ -530,6 +530,7 @@ KEPT_BY_US = {
     "db.reaching.build_guarded": "classes, by the class of the engine",
     "db.schemas.build_schema_engine": "classes, by the class of the engine",
     "db.silence.build_watched_engine": "classes, by the class of the engine",
+    "db.traces._leaves_nothing": "whether SQL only reads, by its text",
     "definition._build_labels": "labels, by what was written",
     "definition._find_setting_problem": "problems, by name and value of a setting",
     "integrations.hosts._build_host": "hosts, by all they are made of",
