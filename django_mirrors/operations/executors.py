@@ -8,8 +8,9 @@ from typing import Protocol
 
 from django.db import connections
 
+from django_mirrors.exceptions import UnknownMirror
 from django_mirrors.mirror import Mirror
-from django_mirrors.operations.reports import StepResult
+from django_mirrors.operations.reports import FAILED, StepResult
 from django_mirrors.operations.workers import Worker, can_fork, wait_for_workers
 from django_mirrors.registry import mirrors
 
@@ -148,7 +149,11 @@ class Processes:
         ended = []
         for worker in wait_for_workers(self._busy.values(), seconds):
             result = worker.receive()
-            self._idle.append(self._busy.pop(result.mirror))
+            self._busy.pop(result.mirror)
+            if worker.is_gone:
+                worker.end()
+            else:
+                self._idle.append(worker)
             ended.append(result)
         return ended
 
@@ -159,7 +164,11 @@ class Processes:
 
 
 def _do_by_name(do: Do, name: str) -> StepResult:
-    return do(mirrors[name])
+    try:
+        mirror = mirrors[name]
+    except UnknownMirror as error:
+        return StepResult(mirror=name, outcome=FAILED, error=str(error))
+    return do(mirror)
 
 
 def _do_and_disconnect(do: Do, mirror: Mirror) -> StepResult:

@@ -1,6 +1,7 @@
 """Apply migrations in the database of one mirror, each of them once."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -9,15 +10,16 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from django_mirrors.operations.rollout.changes import Change, Key, Move, Path
 from django_mirrors.operations.rollout.repairs import redo
-from django_mirrors.operations.rollout.standing import Claim, Progress, read_standing
+from django_mirrors.operations.rollout.standing import (
+    Claim,
+    Progress,
+    StandsElsewhere,
+    read_standing,
+)
 
-__all__ = ["StandsElsewhere", "apply_path"]
+__all__ = ["apply_path"]
 
 _PLAIN = "django.db.migrations.operations."
-
-
-class StandsElsewhere(Exception):
-    """The database was changed by somebody else since it was looked at."""
 
 
 def apply_path(connection: Any, path: Path, claim: Claim) -> None:
@@ -30,15 +32,8 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
     expected: frozenset[Key] | None = path.applied
     for change in path.changes:
         claim.check()
-        if change.is_fake:
-            with transaction.atomic(using=connection.alias):
-                _begin(connection, claim, expected)
-                _record(connection, change)
-        elif change.is_atomic and connection.features.can_rollback_ddl:
-            _apply_whole(connection, change, claim, expected)
-        else:
-            _begin(connection, claim, expected)
-            _apply_in_parts(connection, change, claim)
+        with nullcontext() if change.statements is not None else path.lock:
+            _apply(connection, change, claim, expected)
         expected = None  # from here on it is known
     if path.squashed:
         with transaction.atomic(using=connection.alias):
@@ -46,10 +41,24 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
             _insert(connection, path.squashed)
 
 
+def _apply(
+    connection: Any, change: Change, claim: Claim, expected: frozenset[Key] | None
+) -> None:
+    if change.is_fake:
+        with transaction.atomic(using=connection.alias):
+            _begin(connection, claim, expected)
+            _record(connection, change)
+    elif change.is_atomic and connection.features.can_rollback_ddl:
+        _apply_whole(connection, change, claim, expected)
+    else:
+        _begin(connection, claim, expected)
+        _apply_in_parts(connection, change, claim)
+
+
 def _begin(connection: Any, claim: Claim, expected: frozenset[Key] | None) -> None:
     claim.take()
     if expected is not None and read_standing(connection).applied != expected:
-        raise StandsElsewhere
+        raise StandsElsewhere(connection.alias)
 
 
 def _apply_whole(
@@ -70,7 +79,7 @@ def _apply_whole(
 
 def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
     """Make one operation after the other, writing down how far it came."""
-    progress = claim.read_progress(change.name)
+    progress = claim.read_progress(change.mark)
     with connection.schema_editor(atomic=change.is_atomic) as editor:
         for number, move in enumerate(change.moves):
             if number < progress.operations:
@@ -82,16 +91,16 @@ def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
                 with transaction.atomic(using=connection.alias):
                     _make(editor, change, move)
                     _flush(editor)
-                    claim.write_progress(change.name, done)
+                    claim.write_progress(change.mark, done)
                 continue
             begun = Progress(operations=number, is_begun=True)
-            claim.write_progress(change.name, begun)
+            claim.write_progress(change.mark, begun)
             if was_begun:
                 redo(editor, change.name, move, partial(_make, editor, change, move))
             else:
                 _make(editor, change, move)
             _flush(editor)
-            claim.write_progress(change.name, done)
+            claim.write_progress(change.mark, done)
     with transaction.atomic(using=connection.alias):
         _record(connection, change)
         claim.write_progress("", Progress())

@@ -1,11 +1,16 @@
 """Bring one mirror in step, wherever it stands."""
 
-from typing import Any
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any, TypeVar
 
 from django.core.cache import caches
 from django.db import connections
 from django.utils.module_loading import import_string
+from django.utils.translation import deactivate_all
 
+from django_mirrors import _compat
 from django_mirrors.conf import get_conf
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, State
@@ -15,13 +20,19 @@ from django_mirrors.operations.ledger import remember
 from django_mirrors.operations.locks import hold_lock
 from django_mirrors.operations.provision import continue_mirror, has_own_site
 from django_mirrors.operations.reports import DONE, SKIPPED, Outcome
-from django_mirrors.operations.rollout.applying import StandsElsewhere, apply_path
+from django_mirrors.operations.rollout.applying import apply_path
 from django_mirrors.operations.rollout.changes import Path
 from django_mirrors.operations.rollout.gate import check_gate
 from django_mirrors.operations.rollout.groups import get_groups
 from django_mirrors.operations.rollout.orders import Order
 from django_mirrors.operations.rollout.receivers import send_after, send_before
-from django_mirrors.operations.rollout.standing import Claim, Standing, read_standing
+from django_mirrors.operations.rollout.standing import (
+    Claim,
+    Standing,
+    StandsElsewhere,
+    check_unfinished,
+    read_standing,
+)
 
 __all__ = ["ENDED", "IN_STEP", "bring", "check_health", "find_path"]
 
@@ -30,6 +41,8 @@ ENDED = frozenset({State.ARCHIVED})
 
 _NEW = frozenset({State.PROVISIONING, State.FAILED})
 _ATTEMPTS = 5  # while others change the same database
+
+_Result = TypeVar("_Result")
 
 
 def bring(mirror: Mirror, *, order: Order) -> Outcome:
@@ -46,10 +59,14 @@ def bring(mirror: Mirror, *, order: Order) -> Outcome:
     if mirror.alias != mirror.name:
         return _follow_owner(mirror, order)
     connection: Any = connections[mirror.alias]
+    depth = _compat.count_atomic_blocks(mirror.alias)
     try:
         return _bring(mirror, connection, order)
     except BaseException:
-        # In whatever state a failed migration left it.
+        # In whatever state a failed migration left it: on SQLite also in a transaction,
+        # if what it wrote refers to rows that are not there.
+        if _compat.count_atomic_blocks(mirror.alias) > depth:
+            _compat.abort_transaction(mirror.alias, depth=depth)
         connection.close()
         raise
 
@@ -60,7 +77,7 @@ def find_path(mirror: Mirror, order: Order) -> tuple[Standing, Path]:
     connection.ensure_connection()
     standing = read_standing(connection)
     groups = get_groups(order.rollout, order.targets, is_fake=order.is_fake)
-    return standing, groups.get(connection, standing.applied)
+    return standing, _untranslated(groups.get, connection, standing.applied)
 
 
 def check_health(mirror: Mirror) -> Outcome:
@@ -80,29 +97,41 @@ def check_health(mirror: Mirror) -> Outcome:
 
 def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
     claim = Claim(mirror, rollout=order.rollout, lock=order.lock)
-    for _ in range(_ATTEMPTS):
+    for left in reversed(range(_ATTEMPTS)):
         claim.check()
-        standing, path = find_path(mirror, order)
-        if path.is_empty and not standing.rollout:
-            return Outcome(
-                SKIPPED, IN_STEP, remember(path.reached, rollout=order.rollout)
-            )
-        if not path.is_empty:
-            check_gate(mirror, path, order.gate)
-            _call_hook("BEFORE_ROLLOUT", mirror)
-            send_before(path, connection.alias)
-            try:
-                apply_path(connection, path, claim)
-            except StandsElsewhere:
-                continue
-        _finish(mirror, connection, path, claim, was_cut=bool(standing.rollout))
-        return Outcome(
-            DONE, _describe(path), remember(path.reached, rollout=order.rollout)
-        )
-    raise OperationFailed(
-        f"Something else keeps changing the database of mirror '{mirror}'. Find out "
-        "what migrates it, and roll out to it again."
-    )
+        try:
+            return _bring_once(mirror, connection, order, claim)
+        except StandsElsewhere:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _bring_once(mirror: Mirror, connection: Any, order: Order, claim: Claim) -> Outcome:
+    standing, path = find_path(mirror, order)
+    if path.is_empty and not standing.rollout:
+        return _report(SKIPPED, IN_STEP, path, order)
+    if standing.rollout:
+        check_unfinished(path, claim.find_unfinished())
+    if not path.is_empty:
+        check_gate(mirror, path, order.gate)
+        _call_hook("BEFORE_ROLLOUT", mirror)
+        _untranslated(_migrate, connection, path, claim)
+    _finish(mirror, connection, path, claim, was_cut=bool(standing.rollout))
+    return _report(DONE, _describe(path), path, order)
+
+
+def _migrate(connection: Any, path: Path, claim: Claim) -> None:
+    connection.prepare_database()
+    send_before(path, connection.alias)
+    apply_path(connection, path, claim)
+
+
+def _untranslated(do: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Do it as the command `migrate` does: what is stored is not translated."""
+    context = copy_context()
+    context.run(deactivate_all)
+    return context.run(do, *arguments)
 
 
 def _report(outcome: str, detail: str, path: Path, order: Order) -> Outcome:
@@ -115,7 +144,7 @@ def _finish(
     """Do what follows the migrations; again if a kill came in between."""
     claim.check()
     claim.take()
-    send_after(path, connection.alias, is_forced=was_cut)
+    _untranslated(partial(send_after, path, connection.alias, is_forced=was_cut))
     if has_own_site(mirror):
         update_site(mirror)
     for alias in get_conf().cleared_caches:

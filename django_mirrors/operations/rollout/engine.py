@@ -1,7 +1,7 @@
 """Bring mirrors in step with the running code: which, in what order, until when."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -70,6 +70,7 @@ class _Rollout:
     max_failures: int | None
     on_step: OnStep | None
     on_wave: OnWave | None
+    tried: frozenset[str] = frozenset()  # mirrors that failed before
 
 
 def roll_out(
@@ -153,6 +154,7 @@ def resume_rollout(
             max_failures=max_failures,
             on_step=on_step,
             on_wave=on_wave,
+            tried=journal.read_failed(),
         )
         done = journal.read_done()
         if only is not None:
@@ -222,19 +224,18 @@ def _run(
     left = [_reduce(wave, done | left_out) for wave in waves]
     failures = 0
     for number, wave in enumerate(left, start=1):
-        if not wave.mirrors:
-            continue
         if not_begun or failures:  # of a wave before
             not_begun += _skip(wave, work.on_step)
             continue
-        if work.on_wave is not None:
-            work.on_wave(wave, number, len(left))
-        report = _run_wave(work, order, wave, number)
-        not_begun += [item for item in report.results if item.detail == NOT_BEGUN]
+        if wave.mirrors:
+            if work.on_wave is not None:
+                work.on_wave(wave, number, len(left))
+            report = _run_wave(work, order, wave, number)
+            not_begun += [item for item in report.results if item.detail == NOT_BEGUN]
+            failures += len(report.failures)
         is_last = not any(item.mirrors for item in left[number:])
-        failures += len(report.failures)
         if not failures and not not_begun and not is_last:
-            failures += _check_wave(work, report, number)
+            failures += _check_wave(work, number)
     not_begun += [_build_not_begun(name) for name in left_out]
     return _close(work, not_begun)
 
@@ -261,6 +262,9 @@ def _build_order(work: _Rollout) -> Order:
 
 def _run_wave(work: _Rollout, order: Order, wave: Wave, number: int) -> Report:
     def take(result: StepResult) -> None:
+        if result.outcome == SKIPPED and result.mirror in work.tried:
+            # It was changed, and its health is still to be checked.
+            result = replace(result, outcome=DONE)
         if result.detail != NOT_BEGUN:
             work.journal.add(result, wave=number)
         if work.on_step is not None:
@@ -325,14 +329,20 @@ def _skip(wave: Wave, on_step: OnStep | None) -> list[StepResult]:
     return skipped
 
 
-def _check_wave(work: _Rollout, report: Report, number: int) -> int:
-    """Look at the health of the mirrors that were changed; return how many are ill."""
-    changed = [item.mirror for item in report.results if item.outcome == DONE]
-    found, _ = _find_mirrors(changed)
+def _check_wave(work: _Rollout, number: int) -> int:
+    """Look at the health of the mirrors that were changed; return how many are ill.
+
+    Not twice, though the rollout was interrupted; nor never, if it was just then.
+    """
+    if number <= work.journal.checked:
+        return 0
+    found, _ = _find_mirrors(work.journal.read_changed(number))
     checked = run_steps("health", found, check_health, executor=work.executor)
     for result in checked.failures:
         work.journal.add(result, wave=number)
     work.journal.flush()
+    if not checked.failures:
+        work.journal.note_checked(number)
     return len(checked.failures)
 
 
@@ -345,5 +355,7 @@ def _close(work: _Rollout, not_begun: list[StepResult]) -> Report:
         work.journal.stop("paused" if request else "stopped")
     else:
         work.journal.end("failed" if report.failures else "done")
-    results = sorted((*report.results, *not_begun), key=lambda item: item.mirror)
+    known = {item.mirror for item in report.results}  # of those left out, some failed
+    more = (item for item in not_begun if item.mirror not in known)
+    results = sorted((*report.results, *more), key=lambda item: item.mirror)
     return Report(operation=report.operation, id=report.id, results=tuple(results))

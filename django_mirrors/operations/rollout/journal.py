@@ -138,6 +138,29 @@ class Journal:
             found = self._find_steps().exclude(outcome=FAILED)
             return frozenset(found.values_list("mirror", flat=True))
 
+    def read_failed(self) -> frozenset[str]:
+        """Return the names of the mirrors that are to be tried again."""
+        with use_original():
+            found = self._find_steps().filter(outcome=FAILED)
+            return frozenset(found.values_list("mirror", flat=True))
+
+    def read_changed(self, wave: int) -> tuple[str, ...]:
+        """Return the names of the mirrors of a wave that were changed."""
+        with use_original():
+            found = self._find_steps().filter(wave=wave, outcome=DONE)
+            return tuple(found.order_by("mirror").values_list("mirror", flat=True))
+
+    @property
+    def checked(self) -> int:
+        """The number of the last wave whose mirrors were found to be well."""
+        return int(self._record.step or 0)
+
+    def note_checked(self, wave: int) -> None:
+        """Write down that the mirrors of a wave are well."""
+        self._record.step = str(wave)
+        with use_original():
+            _find().filter(pk=self._record.pk).update(step=self._record.step)
+
     def read_report(self) -> Report:
         """Return everything that it did, also before it was interrupted."""
         with use_original():

@@ -10,15 +10,32 @@ from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
 from django_mirrors.models import Marker
 from django_mirrors.operations.locks import Lock
-from django_mirrors.operations.rollout.changes import Key
+from django_mirrors.operations.rollout.changes import Key, Path
 
-__all__ = ["Claim", "Progress", "Standing", "read_standing"]
+__all__ = [
+    "Claim",
+    "Progress",
+    "Standing",
+    "StandsElsewhere",
+    "check_unfinished",
+    "read_standing",
+]
 
 # One question for each mirror, since most have nothing to do.
 _STANDING = (
     "SELECT app, name FROM django_migrations UNION ALL "
     "SELECT '', rollout FROM django_mirrors_marker WHERE rollout <> ''"
 )
+
+
+class StandsElsewhere(OperationFailed):
+    """The database was changed by somebody else since it was looked at."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(
+            f"Something else migrates the database '{alias}' at this moment. Find out "
+            "what, and roll out to it again."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,20 +109,50 @@ class Claim:
     def finish(self) -> None:
         """Let the database say that the rollout has nothing left to do."""
         Marker.objects.filter(uid=self._mirror.uid, rollout=self._rollout).update(
-            rollout=""
+            rollout="", migration="", operations=0, is_begun=False
         )
 
-    def read_progress(self, migration: str) -> Progress:
-        """Return how far `migration` came here."""
-        marker = Marker.objects.filter(uid=self._mirror.uid, migration=migration)
+    def find_unfinished(self) -> str:
+        """Return the mark of the change that the database is in the middle of, or ''.
+
+        It may have been completed by hand since.
+        """
+        found = Marker.objects.filter(uid=self._mirror.uid)
+        return found.values_list("migration", flat=True).first() or ""
+
+    def read_progress(self, mark: str) -> Progress:
+        """Return how far the change came here."""
+        marker = Marker.objects.filter(uid=self._mirror.uid, migration=mark)
         for operations, is_begun in marker.values_list("operations", "is_begun"):
             return Progress(operations=operations, is_begun=is_begun)
         return Progress()
 
-    def write_progress(self, migration: str, progress: Progress) -> None:
-        """Write down how far `migration` came; "" when it is recorded as applied."""
+    def write_progress(self, mark: str, progress: Progress) -> None:
+        """Write down how far the change came; "" when it is recorded."""
         Marker.objects.filter(uid=self._mirror.uid).update(
-            migration=migration,
+            migration=mark,
             operations=progress.operations,
             is_begun=progress.is_begun,
         )
+
+
+def check_unfinished(path: Path, mark: str) -> None:
+    """Raise `OperationFailed` if the path leaves a change behind that is half made.
+
+    Where it would go on nobody could know any more.
+    """
+    if not mark:
+        return
+    name, _, direction = mark.partition(" ")
+    is_applied = tuple(name.split(".", 1)) in path.applied
+    if is_applied != bool(direction):
+        return  # somebody has completed it by hand
+    if path.changes and path.changes[0].mark == mark:
+        return
+    if any(change.is_fake and change.mark == mark for change in path.changes):
+        return
+    was = "taken back" if direction else "applied"
+    raise OperationFailed(
+        f"{name} was interrupted while it was {was}, and is complete neither way. "
+        "Finish that first, with a rollout '--to' it alone, or by hand."
+    )
