@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ModelState, ProjectState, StateApps
@@ -40,6 +41,6 @@ def render_for_signal(state: ProjectState) -> StateApps:
 
 
 def list_receivers(signal: Signal, sender: object) -> list[Any]:
-    """Return the functions that `sender` calls when it sends `signal`."""
+    """Return what is called when `sender` sends `signal`, in this order."""
     synchronous, asynchronous = signal._live_receivers(sender)  # noqa: SLF001
-    return [*synchronous, *asynchronous]
+    return [*synchronous, *map(async_to_sync, asynchronous)]

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from django.db import connections
 
+from django_mirrors.exceptions import UnknownMirror
 from django_mirrors.mirror import Mirror
-from django_mirrors.operations.reports import StepResult
+from django_mirrors.operations.reports import FAILED, StepResult
 from django_mirrors.operations.workers import Worker, can_fork, wait_for_workers
 from django_mirrors.registry import mirrors
 
@@ -161,7 +162,11 @@ class Processes:
 
 
 def _do_by_name(do: Do, name: str) -> StepResult:
-    return do(mirrors[name])
+    try:
+        mirror = mirrors[name]
+    except UnknownMirror as error:
+        return StepResult(mirror=name, outcome=FAILED, error=str(error))
+    return do(mirror)
 
 
 def _do_and_disconnect(do: Do, mirror: Mirror) -> StepResult:

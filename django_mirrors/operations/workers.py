@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from threading import active_count
 from typing import Any
@@ -28,7 +29,10 @@ class Worker:
     def __init__(self, others: "Iterable[Worker]" = ()) -> None:
         self._connection, theirs = Pipe()
         self._mirror = ""
-        self.is_gone = False  # for good: its guardian is gone too
+        self._is_gone = False  # for good: its guardian is gone too
+        # What waits to be written would be written by each process.
+        sys.stdout.flush()
+        sys.stderr.flush()
         self._guardian = os.fork()
         if self._guardian == 0:
             # The others see the end of the parent only if nobody else holds these.
@@ -41,17 +45,24 @@ class Worker:
         """Return what `multiprocessing.connection.wait` waits for."""
         return self._connection.fileno()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody is left who could do a step."""
+        return self._is_gone
+
     def send(self, mirror: str, do: Callable[[], StepResult]) -> None:
         """Let the worker do a step in the mirror of that name."""
         self._mirror = mirror
-        self._connection.send(do)
+        # If it is gone meanwhile, there is something to receive: its end.
+        with suppress(OSError):
+            self._connection.send(do)
 
     def receive(self) -> StepResult:
         """Return the result of the step; a failure if it ended the process."""
         try:
             received = self._connection.recv()
         except (EOFError, OSError):
-            self.is_gone = True
+            self._is_gone = True
             received = _ENDED, "the one that watched over it"
         if isinstance(received, StepResult):
             return received
@@ -90,6 +101,8 @@ def can_fork() -> bool:
 def wait_for_workers(workers: Iterable[Worker], seconds: float) -> list[Worker]:
     """Return the workers that have something to say, waiting for the first."""
     waiting: Any = list(workers)
+    if not waiting:
+        return []
     found: Any = wait(waiting, timeout=seconds)
     return list(found)
 
@@ -109,12 +122,23 @@ def _guard(given: Connection) -> None:
             _work(given)
         _, status = os.waitpid(worker, 0)
         code = os.waitstatus_to_exitcode(status)
-        if code == 0:
+        if code == 0 and _is_closed(given):
             os._exit(0)
         try:
             given.send((_ENDED, _describe(code)))
         except OSError:
             os._exit(1)  # nobody is there any more
+
+
+def _is_closed(given: Connection) -> bool:
+    """Whether the parent has nothing more to do. A step can end a process too."""
+    if not given.poll():
+        return False
+    try:
+        given.recv()
+    except (EOFError, OSError):
+        return True
+    return False
 
 
 def _work(given: Connection) -> None:

@@ -1,6 +1,7 @@
 """Apply migrations in the database of one mirror, each of them once."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -32,16 +33,8 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
     expected = path.applied
     for change in path.changes:
         claim.check()
-        if change.is_fake:
-            with transaction.atomic(using=connection.alias):
-                _begin(connection, claim, expected)
-                _record(connection, change)
-                claim.check()
-        elif change.is_atomic and connection.features.can_rollback_ddl:
-            _apply_whole(connection, change, claim, expected)
-        else:
-            _begin(connection, claim, expected)
-            _apply_in_parts(connection, change, claim)
+        with nullcontext() if change.statements is not None else path.lock:
+            _apply(connection, change, claim, expected)
         expected = change.get_reached(expected)
     if path.squashed:
         with transaction.atomic(using=connection.alias):
@@ -50,10 +43,25 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
             claim.check()
 
 
+def _apply(
+    connection: Any, change: Change, claim: Claim, expected: frozenset[Key]
+) -> None:
+    if change.is_fake:
+        with transaction.atomic(using=connection.alias):
+            _begin(connection, claim, expected)
+            _record(connection, change)
+            claim.check()
+    elif change.is_atomic and connection.features.can_rollback_ddl:
+        _apply_whole(connection, change, claim, expected)
+    else:
+        _begin(connection, claim, expected)
+        _apply_in_parts(connection, change, claim)
+
+
 def _begin(connection: Any, claim: Claim, expected: frozenset[Key]) -> None:
     claim.take()
     if read_standing(connection).applied != expected:
-        raise StandsElsewhere
+        raise StandsElsewhere(connection.alias)
 
 
 def _apply_whole(

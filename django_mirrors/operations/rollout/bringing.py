@@ -1,11 +1,15 @@
 """Bring one mirror in step, wherever it stands."""
 
-from typing import Any
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 from django.core.cache import caches
 from django.db import connections
 from django.utils.module_loading import import_string
+from django.utils.translation import deactivate_all
 
+from django_mirrors import _compat
 from django_mirrors.conf import get_conf
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, State
@@ -40,6 +44,8 @@ ENDED = frozenset({State.ARCHIVED})
 _NEW = frozenset({State.PROVISIONING, State.FAILED})
 _ATTEMPTS = 5  # while others change the same database
 
+_Result = TypeVar("_Result")
+
 
 def bring(mirror: Mirror, *, order: Order) -> Outcome:
     """Bring `mirror`, the current one, to where `order` wants it.
@@ -55,10 +61,14 @@ def bring(mirror: Mirror, *, order: Order) -> Outcome:
     if mirror.alias != mirror.name:
         return _follow_owner(mirror, order)
     connection: Any = connections[mirror.alias]
+    depth = _compat.count_atomic_blocks(mirror.alias)
     try:
-        return _bring(mirror, connection, order)
+        return _bring(mirror, order)
     except BaseException:
-        # In whatever state a failed migration left it.
+        # In whatever state a failed migration left it: on SQLite also in a transaction,
+        # if what it wrote refers to rows that are not there.
+        if _compat.count_atomic_blocks(mirror.alias) > depth:
+            _compat.abort_transaction(mirror.alias, depth=depth)
         connection.close()
         raise
 
@@ -69,7 +79,7 @@ def find_path(mirror: Mirror, order: Order) -> tuple[Standing, Path]:
     connection.ensure_connection()
     standing = read_standing(connection)
     groups = get_groups(order.rollout, order.targets, is_fake=order.is_fake)
-    return standing, groups.get(connection, standing.applied)
+    return standing, _untranslated(groups.get, connection, standing.applied)
 
 
 def check_health(mirror: Mirror) -> Outcome:
@@ -87,30 +97,37 @@ def check_health(mirror: Mirror) -> Outcome:
     return Outcome(DONE, "healthy")
 
 
-def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
-    for _ in range(_ATTEMPTS):
+def _bring(mirror: Mirror, order: Order) -> Outcome:
+    for left in reversed(range(_ATTEMPTS)):
         order.lock.check()
-        standing, path = find_path(mirror, order)
-        was_cut = bool(standing.rollout)
-        if path.is_empty and not was_cut:
-            return _report(SKIPPED, IN_STEP, path, order)
-        has_rest = was_cut or _has_rest(mirror, path)
-        claim = Claim(
-            mirror, rollout=order.rollout if has_rest else "", lock=order.lock
-        )
-        if was_cut:
-            _check_interrupted(claim.find_interrupted(), standing, path)
         try:
-            _apply(mirror, path, order, claim)
+            return _bring_once(mirror, order)
         except StandsElsewhere:
-            continue
-        if has_rest:
-            _finish(mirror, path, claim, was_cut=was_cut)
-        return _report(DONE, _describe(path), path, order)
-    raise OperationFailed(
-        f"Something else keeps changing the database of mirror '{mirror}'. Find out "
-        "what migrates it, and roll out to it again."
-    )
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _bring_once(mirror: Mirror, order: Order) -> Outcome:
+    standing, path = find_path(mirror, order)
+    was_cut = bool(standing.rollout)
+    if path.is_empty and not was_cut:
+        return _report(SKIPPED, IN_STEP, path, order)
+    has_rest = was_cut or _has_rest(mirror, path)
+    claim = Claim(mirror, rollout=order.rollout if has_rest else "", lock=order.lock)
+    if was_cut:
+        _check_interrupted(claim.find_interrupted(), standing, path)
+    _apply(mirror, path, order, claim)
+    if has_rest:
+        _finish(mirror, path, claim, was_cut=was_cut)
+    return _report(DONE, _describe(path), path, order)
+
+
+def _untranslated(do: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Do it as the command `migrate` does: what is stored is not translated."""
+    context = copy_context()
+    context.run(deactivate_all)
+    return context.run(do, *arguments)
 
 
 def _check_interrupted(label: str, standing: Standing, path: Path) -> None:
@@ -138,8 +155,13 @@ def _apply(mirror: Mirror, path: Path, order: Order, claim: Claim) -> None:
         return
     check_gate(mirror, path, order.gate)
     _call_hook("BEFORE_ROLLOUT", mirror)
-    send_before(path, mirror.alias)
-    apply_path(connections[mirror.alias], path, claim)
+    _untranslated(_migrate, connections[mirror.alias], path, claim)
+
+
+def _migrate(connection: Any, path: Path, claim: Claim) -> None:
+    connection.prepare_database()
+    send_before(path, connection.alias)
+    apply_path(connection, path, claim)
 
 
 def _has_rest(mirror: Mirror, path: Path) -> bool:
@@ -159,7 +181,7 @@ def _finish(mirror: Mirror, path: Path, claim: Claim, *, was_cut: bool) -> None:
     """Do what follows the migrations; again if a kill came in between."""
     claim.check()
     if was_cut or not is_quiet(path):
-        send_after(path, mirror.alias)
+        _untranslated(send_after, path, mirror.alias)
     if has_own_site(mirror):
         update_site(mirror)
     for alias in get_conf().cleared_caches:

@@ -1,7 +1,9 @@
 """What brings a database in step, as values: its migrations and their operations."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 
 from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
@@ -11,7 +13,15 @@ from django_mirrors import _compat_migrations
 from django_mirrors.operations.breaches import Breach, find_breaches
 from django_mirrors.operations.rollout.recording import Statement
 
-__all__ = ["Change", "Key", "Move", "Path", "Target", "describe_key"]
+__all__ = [
+    "Change",
+    "Key",
+    "Move",
+    "Path",
+    "Target",
+    "describe_key",
+    "reach",
+]
 
 Key = tuple[str, str]  # app and name of a migration
 Target = tuple[str, str | None]  # None: without any migration of the app
@@ -31,6 +41,7 @@ class Change:
     """One migration that is applied, or taken back."""
 
     migration: Migration
+    keys: tuple[Key, ...]  # what is recorded: the migration, and those it replaces
     is_backwards: bool
     is_fake: bool  # it is recorded and nothing else
     moves: tuple[Move, ...]  # in the order in which they are made
@@ -45,12 +56,6 @@ class Change:
     def label(self) -> str:
         """The migration and its direction, for what is written of its progress."""
         return f"-{self.name}" if self.is_backwards else self.name
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """What is recorded: the migration, and those that it replaces."""
-        replaced = tuple((app, name) for app, name in self.migration.replaces)
-        return (*replaced, (self.migration.app_label, self.migration.name))
 
     @property
     def is_atomic(self) -> bool:
@@ -71,9 +76,11 @@ class Path:
     alias: str  # of the database that it was worked out for
     applied: frozenset[Key]
     changes: tuple[Change, ...]
-    squashed: tuple[Key, ...]  # all that they replace is applied: to be recorded
+    squashed: tuple[Key, ...]  # all that they replace is applied then: to be recorded
     before: ProjectState
     after: ProjectState
+    # Operations change models while they are made, and threads share these.
+    lock: Lock = field(default_factory=Lock)
 
     @property
     def is_empty(self) -> bool:
@@ -90,18 +97,27 @@ class Path:
         """What would break code of the release before."""
         return find_breaches(self.plan, self.before, after=self.after, alias=self.alias)
 
-    @cached_property
+    @property
     def final_apps(self) -> StateApps:
         """The models at the end, for receivers of signals; made once."""
+        with self.lock:
+            return self._final_apps
+
+    @cached_property
+    def _final_apps(self) -> StateApps:
         return _compat_migrations.render_for_signal(self.after)
 
     @cached_property
     def reached(self) -> frozenset[Key]:
         """What is applied at the end."""
-        found = self.applied.union(self.squashed)
-        for change in self.changes:
-            found = change.get_reached(found)
-        return found
+        return reach(self.applied, self.changes).union(self.squashed)
+
+
+def reach(applied: frozenset[Key], changes: Iterable[Change]) -> frozenset[Key]:
+    """Return what is applied after `changes`."""
+    for change in changes:
+        applied = change.get_reached(applied)
+    return applied
 
 
 def describe_key(key: Key) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.db import router
 
+from django_mirrors.conf import find_setting
 from django_mirrors.db.router import MirrorRouter
+from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.operations.rollout.changes import Key, Path, Target
 from django_mirrors.operations.rollout.paths import build_path
 
@@ -38,7 +40,9 @@ class Groups:
         with self._lock:
             path = self._paths.get(key)
             if path is None:
-                path = build_path(connection, self._targets, is_fake=self._is_fake)
+                path = build_path(
+                    connection, applied, self._targets, is_fake=self._is_fake
+                )
                 self._paths[key] = path
             self._paths.move_to_end(key)
             if len(self._paths) > _MAX_GROUPS:
@@ -51,8 +55,16 @@ def _find_dialect(connection: Any) -> object:
     if not all(type(item) is MirrorRouter for item in router.routers):
         # Another router may allow other models in each of them.
         return str(connection.alias)
+    # The original has tables that no mirror has. A date without a time zone means one
+    # moment here and another there.
+    place = (
+        connection.vendor,
+        connection.alias == ORIGINAL_NAME,
+        str(connection.timezone),
+        find_setting("TIME_ZONE"),
+    )
     if connection.vendor == "postgresql":
-        return "postgresql", connection.pg_version
+        return *place, connection.pg_version
     if connection.vendor == "mysql":
-        return "mysql", connection.mysql_is_mariadb, connection.mysql_version
-    return connection.vendor
+        return *place, connection.mysql_is_mariadb, connection.mysql_version
+    return place

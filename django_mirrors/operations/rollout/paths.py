@@ -16,24 +16,40 @@ from django.db.migrations.state import ProjectState
 
 from django_mirrors import _compat_migrations
 from django_mirrors.exceptions import OperationFailed
-from django_mirrors.operations.rollout.changes import Change, Key, Move, Path, Target
+from django_mirrors.operations.rollout.changes import (
+    Change,
+    Key,
+    Move,
+    Path,
+    Target,
+    reach,
+)
 from django_mirrors.operations.rollout.receivers import complete_plan
-from django_mirrors.operations.rollout.recording import Statement, record
+from django_mirrors.operations.rollout.recording import record
+from django_mirrors.operations.rollout.standing import StandsElsewhere
 
 __all__ = ["build_path", "check_targets"]
 
 
-def build_path(connection: Any, targets: Iterable[Target], *, is_fake: bool) -> Path:
-    """Return the way from what is applied in the database of `connection`.
+def build_path(
+    connection: Any,
+    applied: frozenset[Key],
+    targets: Iterable[Target],
+    *,
+    is_fake: bool,
+) -> Path:
+    """Return the way from `applied`, which the database of `connection` has.
 
     Nothing is changed there. Raises `OperationFailed` for targets that are not there,
-    for a history that contradicts itself, and for what cannot be taken back.
+    for a history that contradicts itself, and for what cannot be taken back;
+    `StandsElsewhere` if the database has something else.
     """
     executor: Any = MigrationExecutor(connection)
+    # The loader has read it too, and adds squashed ones to what it found.
+    if frozenset(executor.recorder.applied_migrations()) != applied:
+        raise StandsElsewhere(connection.alias)
     _check_graph(executor, connection)
-    wanted = _find_targets(executor, targets)
-    plan = executor.migration_plan(wanted)
-    applied = frozenset(executor.loader.applied_migrations)
+    plan = _build_plan(executor, _find_targets(executor, targets))
     before = _compat_migrations.build_state(executor)
     complete_plan(plan, before, connection.alias)
     if len({is_backwards for _, is_backwards in plan}) > 1:
@@ -42,12 +58,15 @@ def build_path(connection: Any, targets: Iterable[Target], *, is_fake: bool) -> 
             "one after the other."
         )
     listed = list(_iter_changes(executor, plan, before))
-    changes = tuple(_build_change(connection, item, is_fake=is_fake) for item in listed)
+    changes = tuple(
+        _build_change(connection, executor.loader, item, is_fake=is_fake)
+        for item in listed
+    )
     return Path(
         alias=connection.alias,
         applied=applied,
         changes=changes,
-        squashed=_find_squashed(executor, applied),
+        squashed=_find_squashed(executor.loader, reach(applied, changes)),
         before=before,
         after=_find_end(executor, plan, listed, before),
     )
@@ -112,6 +131,18 @@ def _find_target(loader: Any, app: str, name: str | None) -> Target:
         last: Target = loader.replacements[target].replaces[-1]
         return last
     return target
+
+
+def _build_plan(executor: Any, wanted: list[Target]) -> list[tuple[Migration, bool]]:
+    """Return the migrations in the order in which Django makes them."""
+    plan: list[tuple[Migration, bool]] = executor.migration_plan(wanted)
+    if any(is_backwards for _, is_backwards in plan):
+        return plan
+    whole = executor.migration_plan(
+        executor.loader.graph.leaf_nodes(), clean_start=True
+    )
+    places = {migration: place for place, (migration, _) in enumerate(whole)}
+    return sorted(plan, key=lambda item: places[item[0]])
 
 
 def _iter_changes(
@@ -186,11 +217,14 @@ def _turn(migration: Migration, move: Move) -> Move:
     return Move(operation=move.operation, before=move.after, after=move.before)
 
 
-def _build_change(connection: Any, draft: _Draft, *, is_fake: bool) -> Change:
-    statements: tuple[Statement, ...] | None = ()
+def _build_change(
+    connection: Any, loader: Any, draft: _Draft, *, is_fake: bool
+) -> Change:
+    keys = tuple(_iter_keys(loader, draft.migration))
     if is_fake:
         return Change(
             migration=draft.migration,
+            keys=keys,
             is_backwards=draft.is_backwards,
             is_fake=True,
             moves=(),
@@ -207,11 +241,23 @@ def _build_change(connection: Any, draft: _Draft, *, is_fake: bool) -> Change:
     is_whole = draft.migration.atomic and connection.features.can_rollback_ddl
     return Change(
         migration=draft.migration,
+        keys=keys,
         is_backwards=draft.is_backwards,
         is_fake=is_fake,
         moves=() if is_whole and statements is not None else draft.moves,
         statements=statements if is_whole else None,
     )
+
+
+def _iter_keys(loader: Any, migration: Migration) -> Iterator[Key]:
+    """Yield what is recorded of it: first what it replaces, which may replace too."""
+    for app, name in migration.replaces:
+        replaced = loader.disk_migrations.get((app, name))
+        if replaced is None:
+            yield app, name
+        else:
+            yield from _iter_keys(loader, replaced)
+    yield migration.app_label, migration.name
 
 
 def _find_end(
@@ -237,10 +283,17 @@ def _find_end(
     return state
 
 
-def _find_squashed(executor: Any, applied: frozenset[Key]) -> tuple[Key, ...]:
-    loader = executor.loader
+def _find_squashed(loader: Any, applied: frozenset[Key]) -> tuple[Key, ...]:
     return tuple(
         key
         for key in loader.replacements
-        if key not in applied and loader.all_replaced_applied(key, applied)
+        if key not in applied and _is_replaced(loader, key, applied)
+    )
+
+
+def _is_replaced(loader: Any, key: Key, applied: frozenset[Key]) -> bool:
+    """Whether all that the migration replaces is applied; it may be squashed itself."""
+    return key in loader.replacements and all(
+        item in applied or _is_replaced(loader, item, applied)
+        for item in map(tuple, loader.replacements[key].replaces)
     )

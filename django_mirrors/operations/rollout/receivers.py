@@ -1,6 +1,8 @@
 """The signals that Django sends around migrations, where somebody waits for them."""
 
 from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -11,6 +13,7 @@ from django.db.migrations import Migration
 from django.db.migrations.state import ProjectState, StateApps
 from django.db.models.signals import post_migrate, pre_migrate
 from django.dispatch import Signal
+from django.utils.module_loading import module_has_submodule
 
 from django_mirrors import _compat_migrations
 from django_mirrors.operations.rollout.changes import Path
@@ -81,6 +84,14 @@ def is_quiet(path: Path) -> bool:
     return all(isinstance(item, _QUIET) for item in operations)
 
 
+@cache
+def _import_receivers() -> None:
+    """Import the modules in which apps may connect them, as `migrate` does."""
+    for config in apps.get_app_configs():
+        if module_has_submodule(config.module, "management"):
+            import_module(".management", config.name)
+
+
 def _build_arguments(
     config: AppConfig,
     plan: list[tuple[Migration, bool]],
@@ -105,6 +116,7 @@ def _is_of_django(receiver: Any) -> bool:
 
 
 def _iter_receivers(signal: Signal) -> Iterator[tuple[AppConfig, Any]]:
+    _import_receivers()
     for config in apps.get_app_configs():
         if config.models_module is not None:
             for receiver in _compat_migrations.list_receivers(signal, config):

@@ -22,8 +22,14 @@ _STANDING = (
 )
 
 
-class StandsElsewhere(Exception):
+class StandsElsewhere(OperationFailed):
     """The database was changed by somebody else since it was looked at."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(
+            f"Something else migrates the database '{alias}' at this moment. Find out "
+            "what, and roll out to it again."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +146,7 @@ class Claim:
             before |= ~Q(migration=name)
         if not self._find_marker().filter(before).update(**values):
             self._lock.confirm()
-            raise StandsElsewhere
+            raise StandsElsewhere(self._mirror.alias)
 
     def _find_marker(self) -> QuerySet[Marker]:
         """Return the marker of the mirror, unless another rollout has taken it."""
