@@ -6,7 +6,6 @@ given back when Django closes it.
 """
 
 from collections.abc import Hashable
-from copy import deepcopy
 from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -187,11 +186,12 @@ class InSchema:
     def _find_place(self) -> "_Place":
         """Return where the connection leads to, as long as the settings say so."""
         # Compared and not remembered by identity: credentials are changed in place.
-        zone, place = (self.timezone, self.timezone_name), self._place
-        if place is None or place.config != self.settings_dict or place.zone != zone:
+        config, place = self.settings_dict, self._place
+        zone = self.timezone, self.timezone_name
+        if place is None or place.config != config or place.zone != zone:
             params = self._build_params()
             place = self._place = _Place(
-                config=deepcopy(self.settings_dict),
+                config=config | {"OPTIONS": {**config["OPTIONS"]}},
                 zone=zone,
                 params=params,
                 key=_build_key(params),

@@ -428,7 +428,7 @@ LEAKS = [
     Leak(
         "a schema that is changed in place is not looked at",
         "db/schemas.py",
-        "place.config != self.settings_dict or",
+        "place.config != config or",
         "False or",
         "tests/db/test_schemas.py -k changed_in_place",
     ),
