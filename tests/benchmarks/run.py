@@ -106,8 +106,8 @@ def drop_databases() -> None:
 def compare_schemas(databases: list[str], size: int, rounds: int) -> None:
     """Print what a schema for each mirror adds.
 
-    Bare Django has one connection, and keeps it; then as many as mirrors are asked, to a
-    database for each, since it costs a server something to serve them in turn.
+    Bare Django has one connection, and keeps it; then as many as mirrors are asked,
+    since it costs a server something to serve them in turn.
     """
     with psycopg.connect(databases[0], autocommit=True) as connection:
         for number in range(max(SCHEMAS)):
