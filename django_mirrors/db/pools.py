@@ -125,23 +125,30 @@ class Pool:
             self._idle.append(_Idle(connection, setup, born, set_up, now, is_reset))
             self._changed.notify()
 
-    def keep(self, connection: Connection[Any], conf: PoolConf) -> bool:
-        """Whether a clean connection may stay with who has it until its next use.
+    def keep(self, connection: Connection[Any], conf: PoolConf) -> float | None:
+        """Let a clean connection stay with who has it, and return until when.
 
         Half of them at most, of which nobody can have a share meanwhile, and for as
-        long as they need not be set up again.
+        long as they need not be set up again. None if it must be given back.
         """
         with self._changed:
             is_kept = connection in self._kept
             is_room = is_kept or len(self._kept) < conf.max_size // 2
-            if self._waiting or not is_room or not self._is_fresh(connection):
-                return False
+            if not is_room or self._process != os.getpid():
+                return None
             self._kept.add(connection)
-            return True
+            _, set_up = self._used.get(connection, (0.0, 0.0))
+            until = set_up + _FRESH_SECONDS
+            return until if self.may_stay(until) else None
 
-    def is_ready(self, connection: Connection[Any]) -> bool:
-        """Whether a connection that was kept can be used as it is."""
-        if connection.closed or not self._is_fresh(connection):
+    def may_stay(self, until: float) -> bool:
+        """Whether what was kept until then need not be given back yet."""
+        return not self._waiting and monotonic() <= until
+
+    def is_ready(self, connection: Connection[Any], until: float) -> bool:
+        """Whether a connection that was kept until then can be used as it is."""
+        is_late = monotonic() > until
+        if connection.closed or is_late or self._process != os.getpid():
             return False
         # A server that has something to say now tells of its end.
         return not _wait(connection.pgconn.socket, 0)
@@ -150,11 +157,6 @@ class Pool:
         """Whether whoever asks now has to wait."""
         used, idle = self.count()
         return not idle and used >= conf.max_size
-
-    def _is_fresh(self, connection: Connection[Any]) -> bool:
-        _, set_up = self._used.get(connection, (0.0, 0.0))
-        is_own = self._process == os.getpid()
-        return is_own and monotonic() - set_up <= _FRESH_SECONDS
 
     def drop(self, connection: Connection[Any]) -> None:
         """Close a connection that nobody shall use again."""

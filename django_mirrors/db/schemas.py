@@ -6,7 +6,6 @@ given back when Django closes it.
 """
 
 from collections.abc import Hashable
-from copy import deepcopy
 from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -75,8 +74,9 @@ class InSchema:
     _trace = Trace()  # of the connection; this one is of none
     _taken: "_Place | None" = None  # what it was set up for
     _has_stayed = False  # whether the thread has outlived a request
-    _is_kept = False  # whether it is from a request that has ended
-    _kept: tuple[Any, ...] = ()
+    _kept_until: float | None = None  # if it is from a request that has ended
+    _kept_steps = 0  # what was done until then
+    _state: tuple[Any, ...] = ()  # of the driver, as it was taken
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return what the driver connects with, which nobody may change."""
@@ -118,7 +118,7 @@ class InSchema:
             connection.isolation_level or IsolationLevel.READ_COMMITTED
         )
         self._pool, self._taken, self._trace = pool, place, connection.trace
-        self._kept = _read_state(connection)
+        self._state = _read_state(connection)
         self._trace.forget()
         return connection
 
@@ -131,18 +131,17 @@ class InSchema:
         if self.connection is None:
             # Other threads end with their request, and what they had would be lost.
             self._has_stayed = True
-        elif self._pool is not None and self._has_stayed and self._may_keep(self._pool):
-            self._is_kept = True
-        else:
+        elif self._pool is None or not self._stays(self._pool):
             super().close_if_unusable_or_obsolete()  # type: ignore[misc]
 
     def close_if_health_check_failed(self) -> None:
         """Give back what was kept if it cannot be used as it is; asked at each use."""
-        if self._is_kept and self._pool is not None:
-            self._is_kept = False
-            is_same = self._find_place() is self._taken
-            if not is_same or not self._pool.is_ready(self.connection):
-                self.close()  # type: ignore[attr-defined]
+        until, self._kept_until = self._kept_until, None
+        if until is None or self._pool is None:
+            return
+        is_same = self._find_place() is self._taken and self._is_as_it_was()
+        if not is_same or not self._pool.is_ready(self.connection, until):
+            self.close()  # type: ignore[attr-defined]
 
     def is_idle_of(self, pool: Pool, *, is_full: bool = True) -> bool:
         """Whether a connection of `pool` could be given back now, and had better be."""
@@ -150,23 +149,28 @@ class InSchema:
         return (
             self._pool is pool
             and self.connection is not None
-            and (is_full or not self._is_kept)
+            and (is_full or self._kept_until is None)
             and not wrapper.allow_thread_sharing
             and not wrapper.is_in_use()
         )
 
-    def _may_keep(self, pool: Pool) -> bool:
-        wrapper: Any = self
-        return (
-            self._trace.is_empty
-            and not wrapper.errors_occurred
-            and self.is_idle_of(pool)
-            and self._is_as_it_was()
-            and pool.keep(self.connection, get_conf().pool)
-        )
+    def _stays(self, pool: Pool) -> bool:
+        """Keep the connection for the thread's next request if that may be."""
+        until, steps = self._kept_until, self._trace.steps
+        if until is not None and steps == self._kept_steps and pool.may_stay(until):
+            return True  # nothing was done with it since it was kept; asked often
+        self._kept_until = None
+        if self._has_stayed and self._is_clean() and self.is_idle_of(pool):
+            self._kept_steps = steps
+            self._kept_until = pool.keep(self.connection, get_conf().pool)
+        return self._kept_until is not None
+
+    def _is_clean(self) -> bool:
+        has_failed: bool = self.errors_occurred  # type: ignore[attr-defined]
+        return self._trace.is_empty and not has_failed and self._is_as_it_was()
 
     def _is_as_it_was(self) -> bool:
-        is_same = _read_state(self.connection) == self._kept
+        is_same = _read_state(self.connection) == self._state
         return is_same and not is_read_only(self.settings_dict)
 
     def _give_idle_back(self, pool: Pool, conf: PoolConf) -> None:
@@ -182,11 +186,12 @@ class InSchema:
     def _find_place(self) -> "_Place":
         """Return where the connection leads to, as long as the settings say so."""
         # Compared and not remembered by identity: credentials are changed in place.
-        zone, place = (self.timezone, self.timezone_name), self._place
-        if place is None or place.config != self.settings_dict or place.zone != zone:
+        config, place = self.settings_dict, self._place
+        zone = self.timezone, self.timezone_name
+        if place is None or place.config != config or place.zone != zone:
             params = self._build_params()
             place = self._place = _Place(
-                config=deepcopy(self.settings_dict),
+                config=config | {"OPTIONS": {**config["OPTIONS"]}},
                 zone=zone,
                 params=params,
                 key=_build_key(params),
@@ -239,7 +244,7 @@ class InSchema:
         # Django does not use it again, not even to find out that it is closed.
         trace, taken = self._trace, self._taken
         self.connection = self._pool = self._taken = None
-        self._trace, self._is_kept = InSchema._trace, False
+        self._trace, self._kept_until = InSchema._trace, None
         try:
             # Else they would be used again, and act in another mirror's schema.
             for cursor in [*self._readers]:

@@ -69,30 +69,30 @@ def _leaves_nothing(sql: str) -> bool:
 class Trace:
     """Counts what the driver did on a connection, and what of it leaves nothing."""
 
-    __slots__ = ("_harmless", "_steps")
+    __slots__ = ("_harmless", "steps")
 
     def __init__(self) -> None:
-        self._steps = self._harmless = 0
+        self.steps = self._harmless = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether the session holds nothing of what was done in it."""
-        return self._steps == self._harmless
+        return self.steps == self._harmless
 
     def forget(self) -> None:
         """Begin anew: all that was done is undone."""
-        self._steps = self._harmless = 0
+        self.steps = self._harmless = 0
 
     def add(self) -> None:
         """Count a step, which leaves something unless it is known not to."""
-        self._steps += 1
+        self.steps += 1
 
     def run_harmless(self, run: Callable[..., Any], *args: Any, **named: Any) -> None:
         """Do what is one step, or none, and leaves nothing if it succeeds."""
-        before = self._steps
+        before = self.steps
         run(*args, **named)
         # Further ones are those of another thread that shares the connection.
-        self._harmless += min(self._steps - before, 1)
+        self._harmless += min(self.steps - before, 1)
 
 
 class TracedCursor(Cursor):

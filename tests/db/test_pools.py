@@ -244,7 +244,7 @@ def test_clean_session_whose_server_ended_it_is_replaced(pool):
 def test_half_of_a_pool_may_be_kept(pool):
     taken = [pool.take(SETUP, connect, ROOMY) for _ in range(4)]
 
-    assert [pool.keep(item, ROOMY) for item in taken] == [True, True, False, False]
+    assert [bool(pool.keep(item, ROOMY)) for item in taken] == [True] * 2 + [False] * 2
     assert pool.keep(taken[0], ROOMY)
     pool.give_back(taken[0], SETUP)
     assert pool.keep(taken[2], ROOMY)
@@ -256,7 +256,7 @@ def test_half_of_a_pool_may_be_kept(pool):
 
 def test_connection_that_was_lost_with_its_thread_is_not_kept(pool):
     taken = [pool.take(SETUP, connect, ROOMY) for _ in range(3)]
-    assert [pool.keep(item, ROOMY) for item in taken] == [True, True, False]
+    assert [bool(pool.keep(item, ROOMY)) for item in taken] == [True, True, False]
     taken.pop(0).close()
     gc.collect()
 
@@ -266,39 +266,45 @@ def test_connection_that_was_lost_with_its_thread_is_not_kept(pool):
 
 
 def test_kept_connection_must_be_set_up_again_after_a_second(pool, monkeypatch):
+    monkeypatch.setattr(pools, "_FRESH_SECONDS", 0.2)
     taken = pool.take(SETUP, connect, ROOMY)
-    assert pool.keep(taken, ROOMY)
-    assert pool.is_ready(taken)
-    monkeypatch.setattr(pools, "_FRESH_SECONDS", 0)
+    until = pool.keep(taken, ROOMY)
+    assert pool.may_stay(until)
+    assert pool.is_ready(taken, until)
+    sleep(0.3)
 
-    assert not pool.keep(taken, ROOMY)
-    assert not pool.is_ready(taken)
+    assert pool.keep(taken, ROOMY) is None
+    assert not pool.may_stay(until)
+    assert not pool.is_ready(taken, until)
     pool.drop(taken)
 
 
 def test_kept_connection_that_is_closed_is_not_ready(pool):
     taken = pool.take(SETUP, connect, ROOMY)
+    until = pool.keep(taken, ROOMY)
     taken.close()
 
-    assert not pool.is_ready(taken)
+    assert not pool.is_ready(taken, until)
     pool.drop(taken)
 
 
 def test_kept_connection_whose_server_ended_it_is_not_ready(pool):
     taken = pool.take(SETUP, connect, ROOMY)
+    until = pool.keep(taken, ROOMY)
     end(taken.info.backend_pid)
     sleep(0.1)
 
-    assert not pool.is_ready(taken)
+    assert not pool.is_ready(taken, until)
     pool.drop(taken)
 
 
 def test_kept_connection_is_not_the_childs(pool, monkeypatch):
     taken = pool.take(SETUP, connect, ROOMY)
+    until = pool.keep(taken, ROOMY)
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: -1)
-        assert not pool.keep(taken, ROOMY)
-        assert not pool.is_ready(taken)
+        assert pool.keep(taken, ROOMY) is None
+        assert not pool.is_ready(taken, until)
     pool.drop(taken)
 
 

@@ -635,6 +635,27 @@ def test_kept_connection_that_somebody_closed_costs_nothing(fleet, limit):
         assert Book.objects.count() == 0
 
 
+@pytest.mark.parametrize("state", ["SET search_path TO public", "SELECT 1"])
+def test_kept_connection_that_the_driver_used_is_as_before(fleet, limit, state):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        run_raw(state)
+        connection.connection.row_factory = psycopg.rows.dict_row
+        end_request()
+
+        assert get_path() == [get_schema("books")]
+
+
+def test_kept_connection_whose_rows_are_made_otherwise_is_not_used(fleet, limit):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        connection.connection.row_factory = psycopg.rows.dict_row
+
+        assert get_path() == [get_schema("books")]
+
+
 def test_kept_connection_follows_a_config_that_is_changed_in_place(fleet, limit):
     limit(MAX_SIZE=4)
     serve("books")
@@ -1003,6 +1024,7 @@ def test_role_is_taken_off_with_the_schema(fleet, roles, limit, settings):
     leave("books")
     with use_mirror("books"):
         assert ask("SELECT current_user::text") == (roles["books"],)
+        get_pid()  # so that it is reset, and set up for books again, at once
     leave("books")
     settings.MIRRORS = {
         **settings.MIRRORS,
