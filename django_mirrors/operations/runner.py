@@ -173,7 +173,9 @@ def describe(problem: BaseException) -> str:
     text = " ".join(str(problem).split())
     if isinstance(problem, MirrorError | CommandError):
         return text
-    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+    kind = type(problem).__name__
+    notes = (f"({note})" for note in getattr(problem, "__notes__", ()))
+    return " ".join((f"{kind}: {text}" if text else kind, *notes))
 
 
 @contextmanager

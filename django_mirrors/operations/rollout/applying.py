@@ -1,7 +1,7 @@
 """Apply migrations in the database of one mirror, each of them once."""
 
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -32,13 +32,24 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
     expected: frozenset[Key] | None = path.applied
     for change in path.changes:
         claim.check()
-        with nullcontext() if change.statements is not None else path.lock:
+        alone = nullcontext() if change.statements is not None else path.lock
+        with _naming(change), alone:
             _apply(connection, change, claim, expected)
         expected = None  # from here on it is known
     if path.squashed:
         with transaction.atomic(using=connection.alias):
             _begin(connection, claim, expected)
             _insert(connection, path.squashed)
+
+
+@contextmanager
+def _naming(change: Change) -> Iterator[None]:
+    """Let what goes wrong say in which migration it did."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(change.name)
+        raise
 
 
 def _apply(

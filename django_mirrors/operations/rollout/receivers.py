@@ -108,7 +108,10 @@ def _is_quiet(path: Path) -> bool:
     if not all(_is_of_django(item) for _, item in _iter_receivers(post_migrate)):
         return False
     operations = (item for migration, _ in path.plan for item in migration.operations)
-    return all(isinstance(item, _QUIET) for item in operations)
+    return all(
+        isinstance(item, _QUIET) and type(item).__module__.startswith("django.")
+        for item in operations
+    )
 
 
 def _is_of_django(receiver: Any) -> bool:

@@ -31,7 +31,7 @@ __all__ = ["NAMES", "Trip", "build_order", "disconnect", "make_trip", "use_mirro
 
 NAMES = ("plain", "first", "second")
 STAGES = ("before", "after", "back")
-_BATCH = 15
+_BATCH = 20
 
 
 @dataclass
