@@ -17,7 +17,7 @@ from django_mirrors import (
 )
 from django_mirrors.behind import learn_migrations
 from django_mirrors.checks import check_fleet
-from django_mirrors.checks.starting import begin_command
+from django_mirrors.checks.starting import begin_command, check_in_original
 from django_mirrors.conf import forget_conf
 from django_mirrors.context import (
     get_current_mirror,
@@ -80,6 +80,7 @@ class DjangoMirrorsConfig(AppConfig):
 
             follow_fleet()
         register(check_fleet, "mirrors")
+        check_in_original()
         pin_queries()
         leave_mirror_at_import()
         leave_mirror_for_garbage()

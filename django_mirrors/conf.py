@@ -73,6 +73,7 @@ class Conf:
     hooks: Mapping[str, str]  # dotted paths
     release: str  # of the running code; "" takes it from the migrations
     gate: str  # which mirrors are kept from breaking migrations
+    worker_timeout: float  # seconds without a sign of life of those elsewhere
     behind: str  # what visitors get of a mirror that lacks migrations
     cleared_caches: tuple[str, ...]  # aliases, of caches emptied after a rollout
     poll_seconds: float  # how often a process looks for changes of the fleet
@@ -392,6 +393,7 @@ OPTIONS: Mapping[str, tuple[str, Any, Any]] = {
     "HOOKS": ("hooks", _read_hooks, {}),
     "RELEASE": ("release", _read_text, ""),
     "GATE": ("gate", _read_gate, "shared"),
+    "WORKER_TIMEOUT": ("worker_timeout", _read_seconds, 120.0),
     "BEHIND": ("behind", _read_behind, "serve"),
     "CLEAR_CACHES": ("cleared_caches", _read_aliases, ()),
     "POLL_SECONDS": ("poll_seconds", _read_seconds, 1.0),

@@ -126,6 +126,33 @@ class StepRecord(models.Model):
         return f"{self.mirror}: {self.outcome}"
 
 
+class Errand(models.Model):
+    """A step in one mirror that was handed to workers elsewhere, and what came of it.
+
+    It is gone once the result was taken, or is not wanted any more.
+    """
+
+    uid = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    operation = models.ForeignKey(
+        OperationRecord, on_delete=models.CASCADE, related_name="errands"
+    )
+    mirror = models.CharField(max_length=48)
+    kind = models.CharField(max_length=16)  # of step
+    fence = models.BigIntegerField()  # of the lock under which it may be done
+    attempts = models.PositiveIntegerField(default=0)  # that were begun
+    worker = models.CharField(max_length=200, blank=True)  # of the last of them
+    outcome = models.CharField(max_length=16, blank=True)  # once it is done
+    detail = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True)
+    seconds = models.FloatField(default=0.0)
+    migrations = models.CharField(max_length=32, blank=True)
+
+    objects: ClassVar[models.Manager[Errand]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.mirror}"
+
+
 class MigrationState(models.Model):
     """A set of applied migrations that mirrors have, under its digest."""
 

@@ -47,10 +47,12 @@ EPILOG = """\
 All other arguments go to pytest; paths start at the root of the checkout:
   python3 tests/run.py tests/db -x -k router
 
-PostgreSQL, MariaDB, Redis and Chromium are used where they are found. Elsewhere:
+PostgreSQL, MariaDB, Redis, RabbitMQ and Chromium are used where they are found; or
+elsewhere:
   TEST_POSTGRES_URL  default postgres://postgres@127.0.0.1:5432/postgres
   TEST_MYSQL_URL     default mysql://root@127.0.0.1:3306/test
   TEST_REDIS_URL     default redis://127.0.0.1:6379/9 (the tests empty it)
+  TEST_RABBITMQ_URL  default amqp://guest@127.0.0.1:5672//
   TEST_CHROMIUM      a browser that is not on PATH"""
 
 

@@ -9,9 +9,11 @@ import dj_database_url
 import django
 import pytest
 from django.conf import settings as project
+from django.core.checks import ERROR, run_checks
 from django.db import connections
 
 from django_mirrors.checks import check_fleet
+from django_mirrors.testing import no_mirror
 
 ROOT = Path(__file__).parents[1]
 MANAGE = """
@@ -107,6 +109,16 @@ def find_message(number):
 
 def set_options(settings, **options):
     settings.MIRRORS_OPTIONS = {**settings.MIRRORS_OPTIONS, **options}
+
+
+@pytest.mark.django_db
+def test_checks_look_at_the_original_where_no_mirror_is_current():
+    vars(connections["original"].features).pop("supports_json_field", None)
+
+    with no_mirror():
+        messages = run_checks(databases=["original"])
+
+    assert not [item for item in messages if item.level >= ERROR]
 
 
 def test_right_configuration_has_no_problems(declare):

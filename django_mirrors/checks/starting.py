@@ -1,9 +1,13 @@
 """How a command begins, and what it says if the configuration is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from django.core.checks.registry import registry
 
 from django_mirrors.conf import build_conf, get_conf
-from django_mirrors.context import hold_mirror
+from django_mirrors.context import find_current_mirror, hold_mirror
 from django_mirrors.db.command import choose_command_mirror
 from django_mirrors.exceptions import InvalidMirror, UnknownMirror
 from django_mirrors.mirror import ORIGINAL_NAME
@@ -11,7 +15,7 @@ from django_mirrors.registry import mirrors
 from django_mirrors.registry.building import build_original
 from django_mirrors.sources import build_declared_sources
 
-__all__ = ["begin_command"]
+__all__ = ["begin_command", "check_in_original"]
 
 _CHECKING = "check"
 # They need no mirror, and the first shows everything that is wrong.
@@ -44,6 +48,32 @@ def begin_command(arguments: Sequence[str]) -> None:
         # Held as a value until the process ends: the registry would raise again.
         original = build_original(build_conf()[0])
         hold_mirror(original).__enter__()
+
+
+def check_in_original() -> None:
+    """Let system checks look at the original wherever no mirror is current.
+
+    Celery runs them when a worker starts, and those of Django use the database.
+    """
+    list_checks = registry.get_checks
+
+    def get_checks(*args: Any, **kwargs: Any) -> list[Any]:
+        return [_hold_original(check) for check in list_checks(*args, **kwargs)]
+
+    # Celery has its hands on run_checks() before any app is ready.
+    registry.get_checks = get_checks  # type: ignore[method-assign]
+
+
+def _hold_original(check: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(check)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if find_current_mirror() is not None:
+            return check(*args, **kwargs)
+        # A value, since the registry raises what the checks shall list.
+        with hold_mirror(build_original(build_conf()[0])):
+            return list(check(*args, **kwargs))
+
+    return run
 
 
 def _find_pinned() -> None:

@@ -40,9 +40,8 @@ class Breaker:
         """Watch an attempt to connect. Raises `MirrorUnavailable` if it must wait.
 
         A pool is not watched: that it is exhausted does not mean its server is down.
-        Ours watches what it does with the server itself.
         """
-        if "pool" in config["OPTIONS"] or "SCHEMA" in config:
+        if "pool" in config["OPTIONS"]:
             yield
             return
         with self.watched_server(config, mirror=mirror):
@@ -57,9 +56,8 @@ class Breaker:
         ignoring: type[Exception] | tuple[type[Exception], ...] = (),
     ) -> Iterator[None]:
         """See watched(). Errors to ignore do not tell that the server is down."""
-        key = _build_key(config)
-        if key in self._holds:
-            self._take_turn(key, mirror)
+        if self._holds:  # in haste: no server is held but rarely
+            self._take_turn(_build_key(config), mirror)
         began = monotonic()
         try:
             yield
@@ -67,9 +65,10 @@ class Breaker:
             raise
         except BaseException:
             if monotonic() - began >= _SLOW_SECONDS:
-                self._hold(key)
+                self._hold(_build_key(config))
             raise
-        self._holds.pop(key, None)
+        if self._holds:
+            self._holds.pop(_build_key(config), None)
 
     def has_failed(self, config: Mapping[str, Any], *, since: float) -> bool:
         """Whether the database was silent after that moment."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from threading import Condition
 from time import monotonic
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from psycopg import Connection, Error, OperationalError
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
@@ -51,7 +51,9 @@ class _Idle(NamedTuple):
     connection: Connection[Any]
     setup: bytes  # what it was set to after it was reset
     born: float
+    set_up: float  # when it was set to that
     since: float
+    is_reset: bool  # else it is as whoever had it left it
 
 
 class Pool:
@@ -60,9 +62,14 @@ class Pool:
     def __init__(self) -> None:
         self._process = os.getpid()
         self._idle: deque[_Idle] = deque()  # the one used last is the last
-        # When it was opened. What a thread drops unclosed does not count for ever.
-        self._used: WeakKeyDictionary[Connection[Any], float] = WeakKeyDictionary()
+        # When it was opened, and set up. What a thread drops unclosed does not count
+        # for ever.
+        self._used: WeakKeyDictionary[Connection[Any], tuple[float, float]] = (
+            WeakKeyDictionary()
+        )
+        self._kept: WeakSet[Connection[Any]] = WeakSet()  # of those in use
         self._opening = 0
+        self._waiting = 0
         self._changed = Condition()
 
     def take(
@@ -83,11 +90,15 @@ class Pool:
             # It broke while it was idle: that costs nobody a request.
             self.drop(idle.connection)
 
-    def give_back(self, connection: Connection[Any], setup: bytes) -> None:
+    def give_back(
+        self, connection: Connection[Any], setup: bytes, *, is_clean: bool = False
+    ) -> None:
         """Let others use a connection, after all that its session holds is gone.
 
         The server is told, and not waited for: its answer is read by whoever takes the
         connection next. `setup` is run last, so that the same need not be run again.
+        A session that holds nothing, `is_clean`, stays as it is for the same setup; any
+        other one resets it first.
         """
         if self._process != os.getpid():
             # It is the parent's, and so is what would be sent to its server.
@@ -97,17 +108,55 @@ class Pool:
         if status not in (TransactionStatus.IDLE, *_IN_TRANSACTION):
             self.drop(connection)
             return
+        is_reset = not is_clean or status in _IN_TRANSACTION
         try:
-            before = b"ROLLBACK; " if status in _IN_TRANSACTION else b""
-            _send(connection, before + _RESET + setup)
+            if is_reset:
+                before = b"ROLLBACK; " if status in _IN_TRANSACTION else b""
+                _send(connection, before + _RESET + setup)
         except Error:
             self.drop(connection)
             return
         with self._changed:
             now = monotonic()
-            born = self._used.pop(connection, now)
-            self._idle.append(_Idle(connection, setup, born, now))
+            born, set_up = self._used.pop(connection, (now, 0.0))
+            self._kept.discard(connection)
+            if is_reset:
+                set_up = now
+            self._idle.append(_Idle(connection, setup, born, set_up, now, is_reset))
             self._changed.notify()
+
+    def keep(self, connection: Connection[Any], conf: PoolConf) -> float | None:
+        """Let a clean connection stay with who has it, and return until when.
+
+        Half of them at most, of which nobody can have a share meanwhile, and for as
+        long as they need not be set up again. None if it must be given back.
+        """
+        with self._changed:
+            is_kept = connection in self._kept
+            is_room = is_kept or len(self._kept) < conf.max_size // 2
+            if not is_room or self._process != os.getpid():
+                return None
+            self._kept.add(connection)
+            _, set_up = self._used.get(connection, (0.0, 0.0))
+            until = set_up + _FRESH_SECONDS
+            return until if self.may_stay(until) else None
+
+    def may_stay(self, until: float) -> bool:
+        """Whether what was kept until then need not be given back yet."""
+        return not self._waiting and monotonic() <= until
+
+    def is_ready(self, connection: Connection[Any], until: float) -> bool:
+        """Whether a connection that was kept until then can be used as it is."""
+        is_late = monotonic() > until
+        if connection.closed or is_late or self._process != os.getpid():
+            return False
+        # A server that has something to say now tells of its end.
+        return not _wait(connection.pgconn.socket, 0)
+
+    def is_full(self, conf: PoolConf) -> bool:
+        """Whether whoever asks now has to wait."""
+        used, idle = self.count()
+        return not idle and used >= conf.max_size
 
     def drop(self, connection: Connection[Any]) -> None:
         """Close a connection that nobody shall use again."""
@@ -116,6 +165,7 @@ class Pool:
             return
         with self._changed:
             self._used.pop(connection, None)
+            self._kept.discard(connection)
             self._changed.notify()
         connection.close()
 
@@ -140,14 +190,21 @@ class Pool:
                 if sum(self.count()) < conf.max_size:
                     self._opening += 1
                     return None
-                left = deadline - monotonic()
-                if left <= 0:
-                    raise PoolExhausted(f"all {conf.max_size} connections are in use")
-                self._changed.wait(min(left, _LOOK_SECONDS))
+                self._wait_for_change(deadline, conf)
             idle = self._find_idle(setup)
             self._idle.remove(idle)
-            self._used[idle.connection] = idle.born
+            self._used[idle.connection] = idle.born, idle.set_up
             return idle
+
+    def _wait_for_change(self, deadline: float, conf: PoolConf) -> None:
+        left = deadline - monotonic()
+        if left <= 0:
+            raise PoolExhausted(f"all {conf.max_size} connections are in use")
+        self._waiting += 1
+        try:
+            self._changed.wait(min(left, _LOOK_SECONDS))
+        finally:
+            self._waiting -= 1
 
     def _find_idle(self, setup: bytes) -> _Idle:
         # Else the one used longest ago: others may be asked for as they are.
@@ -174,7 +231,7 @@ class Pool:
             with self._changed:
                 self._opening -= 1
                 if opened is not None:
-                    self._used[opened] = monotonic()
+                    self._used[opened] = (now := monotonic()), now
                 self._changed.notify()
         return opened
 
@@ -191,10 +248,14 @@ class Pool:
         except Error:
             return False
         try:
-            # A server that fell silent meanwhile is found here, where that is bounded.
-            if idle.setup != setup or now - idle.since > _FRESH_SECONDS:
-                _send(idle.connection, setup)
+            # A server that fell silent meanwhile is found here, where that is bounded,
+            # and so is a schema that is gone, however often its mirror is asked.
+            if idle.setup != setup or now - idle.set_up > _FRESH_SECONDS:
+                before = b"" if idle.is_reset else _RESET
+                _send(idle.connection, before + setup)
                 _settle(idle.connection, now + conf.timeout)
+                with self._changed:
+                    self._used[idle.connection] = idle.born, monotonic()
         except SetupRefused:
             # None of it counts, so that it still is as it was.
             self._put_back(idle)
@@ -226,7 +287,8 @@ def get_pool(key: Hashable, conf: PoolConf) -> Pool:
         _pruned = monotonic()
         prune_pools(max_idle=conf.max_idle)
     # After a fork there are others, and those of the parent are left alone.
-    return _pools.setdefault((os.getpid(), key), Pool())
+    found = _pools.get((os.getpid(), key))
+    return found or _pools.setdefault((os.getpid(), key), Pool())
 
 
 def prune_pools(*, max_idle: float = 0) -> None:
@@ -248,8 +310,8 @@ def _settle(connection: Connection[Any], deadline: float) -> None:
     while (result := _read_result(pgconn, deadline)) is not None:
         if result.status not in _DONE:
             refusal = result
-    # The end of the connection, if the server sent it meanwhile.
-    if pgconn.status == ConnStatus.OK and _wait(pgconn.socket, 0):
+    # The end of the connection, if the server sent it meanwhile: first comes why.
+    while pgconn.status == ConnStatus.OK and _wait(pgconn.socket, 0):
         pgconn.consume_input()
     is_good = pgconn.status == ConnStatus.OK
     if not is_good or pgconn.transaction_status != TransactionStatus.IDLE:

@@ -111,9 +111,11 @@ class MirrorConnection(Guarded):
         The next use connects, which fails at once as long as the server is not back.
         """
         wrapper: Any = self
-        if wrapper.connection is None or self.is_static or self.is_in_use():
+        if wrapper.connection is None or self.is_static:
             return
-        if breaker.has_failed(self.settings_dict, since=self._opened):
+        # Asked for each connection of the thread, twice a request: in this order.
+        has_failed = breaker.has_failed(self.settings_dict, since=self._opened)
+        if has_failed and not self.is_in_use():
             self.close()
 
     def _is_lost(self, error: DatabaseError) -> bool:
@@ -152,15 +154,16 @@ class MirrorConnection(Guarded):
             super().connect()  # type: ignore[misc]
             return
         self._check_file()
-        with (
-            self.freed(),
-            self._counted(),  # a server is not slow because its connections are in use
-            breaker.watched(self.settings_dict, mirror=self.owner),
-        ):
-            self._opened = monotonic()  # Django asks for the connection meanwhile
-            super().connect()  # type: ignore[misc]
-            if is_read_only(self.settings_dict):
-                begin_reading(self, is_moved=not self.is_replica)
+        if "SCHEMA" in self.settings_dict:
+            # Its pool counts the connections, and watches what it does with the server.
+            self._run_freed(self._connect_freed)
+        else:
+            # A server is not slow because its connections are in use: in this order.
+            with (
+                self._counted(),
+                breaker.watched(self.settings_dict, mirror=self.owner),
+            ):
+                self._run_freed(self._connect_freed)
         if self.is_replica:
             self._check_replica()
             return
@@ -168,11 +171,17 @@ class MirrorConnection(Guarded):
         if self.owner != ORIGINAL_NAME and is_given(self.owner):
             self._check_ownership()
 
+    def _connect_freed(self) -> None:
+        self._opened = monotonic()  # Django asks for the connection meanwhile
+        super().connect()  # type: ignore[misc]
+        if is_read_only(self.settings_dict):
+            begin_reading(self, is_moved=not self.is_replica)
+
     @contextmanager
     def _counted(self) -> Iterator[None]:
         """Wait until one more connection to the server may be made."""
         config = self.settings_dict
-        is_pooled = "pool" in config["OPTIONS"] or "SCHEMA" in config
+        is_pooled = "pool" in config["OPTIONS"]
         is_free = self.vendor == "sqlite" or self.owner == ORIGINAL_NAME or is_pooled
         # The checks use the original even if the options are wrong, and tell of them.
         most = None if is_free else get_conf().max_server_connections

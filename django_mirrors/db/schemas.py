@@ -7,15 +7,16 @@ given back when Django closes it.
 
 from collections.abc import Hashable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+from django.db.backends.postgresql.base import Cursor
 from django.db.backends.postgresql.client import DatabaseClient
 from psycopg import Error, IsolationLevel
 
-from django_mirrors.conf import get_conf
+from django_mirrors.conf import PoolConf, get_conf
 from django_mirrors.db.breaker import breaker
 from django_mirrors.db.pools import (
     Pool,
@@ -25,12 +26,21 @@ from django_mirrors.db.pools import (
     prune_pools,
 )
 from django_mirrors.db.readonly import is_read_only
+from django_mirrors.db.traces import Trace, TracedCursor, follow
 from django_mirrors.exceptions import MirrorUnavailable
 
 __all__ = ["build_schema_engine"]
 
 # How values of one connection are read; Django looks at it again for each cursor.
 _NOT_OF_THE_SERVER = frozenset({"context"})
+
+
+class _Place(NamedTuple):
+    config: dict[str, Any]  # a copy of what the others were made of
+    zone: tuple[Any, str]
+    params: dict[str, Any]
+    key: Hashable
+    setup: bytes
 
 
 class SchemaClient(DatabaseClient):
@@ -55,12 +65,24 @@ class InSchema:
     owner: str
     connection: Any
     settings_dict: dict[str, Any]
+    timezone: Any
     timezone_name: str
     client_class = SchemaClient
     _readers: WeakSet[Any]  # of Guarded: the cursors that were made
+    _place: "_Place | None" = None
     _pool: Pool | None = None  # where the connection is from
-    _setup = b""
-    _kept: tuple[Any, ...] = ()
+    _trace = Trace()  # of the connection; this one is of none
+    _taken: "_Place | None" = None  # what it was set up for
+    _has_stayed = False  # whether the thread has outlived a request
+    _kept_until: float | None = None  # if it is from a request that has ended
+    _kept_steps = 0  # what was done until then
+    _state: tuple[Any, ...] = ()  # of the driver, as it was taken
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return what the driver connects with, which nobody may change."""
+        if self.alias == NO_DB_ALIAS:
+            return self._build_params()
+        return self._find_place().params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection from the pool, set to the schema.
@@ -70,16 +92,16 @@ class InSchema:
         connect = super().get_new_connection  # type: ignore[misc]
         if self.alias == NO_DB_ALIAS:
             return connect(conn_params)  # Django's own work on the server
-        # The tables of the next schema may differ from those that were prepared for.
-        conn_params |= {"autocommit": True, "prepare_threshold": None}
-        conf = get_conf().pool
-        pool, setup = get_pool(_build_key(conn_params), conf), self._build_setup()
-        self._give_idle_back(pool)
+        conf, place = get_conf().pool, self._find_place()
+        pool = get_pool(place.key, conf)
+        self._give_idle_back(pool, conf)
         try:
             with breaker.watched_server(
                 self.settings_dict, mirror=self.owner, ignoring=PoolExhausted
             ):
-                connection = pool.take(setup, lambda: connect(conn_params), conf)
+                connection: Any = pool.take(
+                    place.setup, lambda: _follow(connect(conn_params)), conf
+                )
         except PoolExhausted as error:
             raise MirrorUnavailable(
                 f"No connection is free for mirror '{self.owner}': {error}. Raise "
@@ -95,31 +117,97 @@ class InSchema:
         self.isolation_level = (
             connection.isolation_level or IsolationLevel.READ_COMMITTED
         )
-        self._pool, self._setup, self._kept = pool, setup, _read_state(connection)
+        self._pool, self._taken, self._trace = pool, place, connection.trace
+        self._state = _read_state(connection)
+        self._trace.forget()
         return connection
 
     def close_pool(self) -> None:
         """Close what nobody uses, so that Django can drop or copy the database."""
         prune_pools()
 
-    def is_idle_of(self, pool: Pool) -> bool:
-        """Whether a connection of `pool` could be given back now."""
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Give the connection back at the end of a request, or keep it for the next."""
+        if self.connection is None:
+            # Other threads end with their request, and what they had would be lost.
+            self._has_stayed = True
+        elif self._pool is None or not self._stays(self._pool):
+            super().close_if_unusable_or_obsolete()  # type: ignore[misc]
+
+    def close_if_health_check_failed(self) -> None:
+        """Give back what was kept if it cannot be used as it is; asked at each use."""
+        until, self._kept_until = self._kept_until, None
+        if until is None or self._pool is None:
+            return
+        is_same = self._find_place() is self._taken and self._is_as_it_was()
+        if not is_same or not self._pool.is_ready(self.connection, until):
+            self.close()  # type: ignore[attr-defined]
+
+    def is_idle_of(self, pool: Pool, *, is_full: bool = True) -> bool:
+        """Whether a connection of `pool` could be given back now, and had better be."""
         wrapper: Any = self
         return (
             self._pool is pool
             and self.connection is not None
+            and (is_full or self._kept_until is None)
             and not wrapper.allow_thread_sharing
             and not wrapper.is_in_use()
         )
 
-    def _give_idle_back(self, pool: Pool) -> None:
+    def _stays(self, pool: Pool) -> bool:
+        """Keep the connection for the thread's next request if that may be."""
+        until, steps = self._kept_until, self._trace.steps
+        if until is not None and steps == self._kept_steps and pool.may_stay(until):
+            return True  # nothing was done with it since it was kept; asked often
+        self._kept_until = None
+        if self._has_stayed and self._is_clean() and self.is_idle_of(pool):
+            self._kept_steps = steps
+            self._kept_until = pool.keep(self.connection, get_conf().pool)
+        return self._kept_until is not None
+
+    def _is_clean(self) -> bool:
+        has_failed: bool = self.errors_occurred  # type: ignore[attr-defined]
+        return self._trace.is_empty and not has_failed and self._is_as_it_was()
+
+    def _is_as_it_was(self) -> bool:
+        is_same = _read_state(self.connection) == self._state
+        return is_same and not is_read_only(self.settings_dict)
+
+    def _give_idle_back(self, pool: Pool, conf: PoolConf) -> None:
         # A thread needs one for each transaction that is open, and one more, however
-        # many mirrors it goes through.
+        # many mirrors it goes through. What it keeps is no more than all may keep.
+        is_full = pool.is_full(conf)
         opened: Any = connections.all(initialized_only=True)
         for other in opened:
             is_other = other is not self and isinstance(other, InSchema)
-            if is_other and other.is_idle_of(pool):
+            if is_other and other.is_idle_of(pool, is_full=is_full):
                 other.close()
+
+    def _find_place(self) -> "_Place":
+        """Return where the connection leads to, as long as the settings say so."""
+        # Compared and not remembered by identity: credentials are changed in place.
+        config, place = self.settings_dict, self._place
+        zone = self.timezone, self.timezone_name
+        if place is None or place.config != config or place.zone != zone:
+            params = self._build_params()
+            place = self._place = _Place(
+                config=config | {"OPTIONS": {**config["OPTIONS"]}},
+                zone=zone,
+                params=params,
+                key=_build_key(params),
+                setup=self._build_setup(),
+            )
+        return place
+
+    def _build_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = super().get_connection_params()  # type: ignore[misc]
+        if self.alias == NO_DB_ALIAS:
+            return params
+        # The tables of the next schema may differ from those that were prepared for.
+        params |= {"autocommit": True, "prepare_threshold": None}
+        if params["cursor_factory"] is Cursor:
+            params["cursor_factory"] = TracedCursor
+        return params
 
     def _build_setup(self) -> bytes:
         config = self.settings_dict
@@ -137,13 +225,26 @@ class InSchema:
     def _configure_connection(self, connection: Any) -> bool:
         return False  # the setup did it
 
+    def _commit(self) -> None:
+        self._trace.run_harmless(super()._commit)  # type: ignore[misc]
+
+    def _rollback(self) -> None:
+        self._trace.run_harmless(super()._rollback)  # type: ignore[misc]
+
+    def _set_autocommit(self, autocommit: bool) -> None:  # noqa: FBT001 - Django's
+        if autocommit != self.connection.autocommit:  # which asks nobody
+            self._trace.run_harmless(super()._set_autocommit, autocommit)  # type: ignore[misc]
+
     def _close(self) -> None:
         connection, pool = self.connection, self._pool
         if connection is None or pool is None:
             super()._close()  # type: ignore[misc]
             return
+        is_as_it_was = self._is_as_it_was()
         # Django does not use it again, not even to find out that it is closed.
-        self.connection = self._pool = None
+        trace, taken = self._trace, self._taken
+        self.connection = self._pool = self._taken = None
+        self._trace, self._kept_until = InSchema._trace, None
         try:
             # Else they would be used again, and act in another mirror's schema.
             for cursor in [*self._readers]:
@@ -151,9 +252,8 @@ class InSchema:
         except Error:
             pool.drop(connection)
             return
-        is_as_it_was = _read_state(connection) == self._kept
-        if is_as_it_was and not is_read_only(self.settings_dict):
-            pool.give_back(connection, self._setup)
+        if is_as_it_was and taken is not None:
+            pool.give_back(connection, taken.setup, is_clean=trace.is_empty)
         else:
             pool.drop(connection)
 
@@ -163,6 +263,11 @@ def build_schema_engine(base: type[BaseDatabaseWrapper]) -> type[Any]:
     """Return the subclass of an engine's connection class that has a schema."""
     # PostgreSQL's own, or PostGIS: the project's choice.
     return type(base.__name__, (InSchema, base), {"__module__": base.__module__})
+
+
+def _follow(connection: Any) -> Any:
+    follow(connection)
+    return connection
 
 
 def _build_key(params: dict[str, Any]) -> Hashable:

@@ -296,4 +296,36 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="Errand",
+            fields=[
+                (
+                    "uid",
+                    models.UUIDField(
+                        default=uuid.uuid4,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("mirror", models.CharField(max_length=48)),
+                ("kind", models.CharField(max_length=16)),
+                ("fence", models.BigIntegerField()),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("outcome", models.CharField(blank=True, max_length=16)),
+                ("detail", models.CharField(blank=True, max_length=200)),
+                ("error", models.TextField(blank=True)),
+                ("seconds", models.FloatField(default=0.0)),
+                ("migrations", models.CharField(blank=True, max_length=32)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="errands",
+                        to="django_mirrors.operationrecord",
+                    ),
+                ),
+            ],
+        ),
     ]

@@ -127,6 +127,7 @@ class Processes:
         for _ in range(jobs):
             self._idle.append(Worker(self._idle))
         self._busy: dict[str, Worker] = {}
+        self._gone: list[Worker] = []
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -149,17 +150,14 @@ class Processes:
         ended = []
         for worker in wait_for_workers(self._busy.values(), seconds):
             result = worker.receive()
-            self._busy.pop(result.mirror)
-            if worker.is_gone:
-                worker.end()
-            else:
-                self._idle.append(worker)
+            del self._busy[result.mirror]
             ended.append(result)
+            (self._gone if worker.is_gone else self._idle).append(worker)
         return ended
 
     def end(self) -> None:
         """End the processes, once each has done what it was given."""
-        for worker in (*self._idle, *self._busy.values()):
+        for worker in (*self._idle, *self._busy.values(), *self._gone):
             worker.end()
 
 

@@ -12,7 +12,7 @@ from django_mirrors.conf import find_setting
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
 
-__all__ = ["create_superuser", "update_site"]
+__all__ = ["create_superuser", "has_right_site", "update_site"]
 
 
 def update_site(mirror: Mirror) -> None:
@@ -20,14 +20,26 @@ def update_site(mirror: Mirror) -> None:
 
     A row that is right is left alone.
     """
-    site_model = apps.get_model("sites", "Site")
-    site_model.objects.update_or_create(
-        pk=find_setting("SITE_ID"),
-        defaults={
-            "domain": mirror.primary_host[:100],
-            "name": mirror.display_name[:50],
-        },
+    if not has_right_site(mirror):
+        site_model = apps.get_model("sites", "Site")
+        site_model.objects.update_or_create(
+            pk=find_setting("SITE_ID"), defaults=_build_site(mirror)
+        )
+
+
+def has_right_site(mirror: Mirror) -> bool:
+    """Whether the row of `contrib.sites` is as `mirror`, the current one, has it."""
+    found = apps.get_model("sites", "Site").objects.filter(
+        pk=find_setting("SITE_ID"), **_build_site(mirror)
     )
+    try:
+        return bool(found.exists())
+    except DatabaseError:
+        return False  # its table may come with the very next migration
+
+
+def _build_site(mirror: Mirror) -> dict[str, str]:
+    return {"domain": mirror.primary_host[:100], "name": mirror.display_name[:50]}
 
 
 def create_superuser(mirror: Mirror, user: str) -> None:

@@ -4,7 +4,7 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from django_mirrors.models import LockRecord
 __all__ = [
     "Lock",
     "describe_process",
+    "find_held",
     "find_operation",
     "hold_lock",
     "is_abandoned",
@@ -100,6 +101,15 @@ def is_abandoned(name: str) -> bool:
     with use_original():
         record = _find(name).exclude(holder="").first()
     return record is not None and _is_abandoned(record, timezone.now())
+
+
+def find_held(names: Iterable[str]) -> frozenset[str]:
+    """Return those of the locks `names` whose holder is alive, as far as is known."""
+    with use_original():
+        found = LockRecord.objects.filter(name__in=list(names)).exclude(holder="")
+        records = list(found)
+    now = timezone.now()
+    return frozenset(item.name for item in records if not _is_abandoned(item, now))
 
 
 def find_operation(name: str) -> str:

@@ -40,6 +40,7 @@ class Outcome(NamedTuple):
     outcome: str  # "done" or "skipped"; a failure is raised
     detail: str = ""  # one line for people
     migrations: str = ""  # which the mirror's database has now, if the step knows
+    output: str = ""  # what was printed, if nobody was told at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class StepResult:
     seconds: float = 0.0
     detail: str = ""  # one line for people
     migrations: str = ""  # digest of those that the mirror's database has now, if known
+    output: str = ""  # what was printed, if nobody was told at once
 
     def as_json(self) -> dict[str, Any]:
         """Return the result for machines."""

@@ -6,15 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import partial
-from io import TextIOBase
+from io import StringIO, TextIOBase
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
+from django_mirrors.operations.executors import Here, Processes, open_executor
 from django_mirrors.operations.reports import DONE, Outcome, Report, StepResult
-from django_mirrors.operations.runner import run_steps
+from django_mirrors.operations.runner import Step, StoppedWithOutput, run_steps
 
 __all__ = ["run_command"]
 
@@ -44,43 +45,76 @@ def run_command(
 ) -> Report:
     """Run the management command `arguments` in each mirror; return the report.
 
-    `on_output` gets the mirror's name and what the command printed there, as it is
-    printed. With more than one job each mirror has a process of its own, since commands
-    share the standard output and are rarely safe for threads.
+    `on_output` gets the mirror's name and what the command printed there: as it is
+    printed, or with more than one job at its end. Those are run in processes, since
+    commands share the standard output and are rarely safe for threads.
     """
-    command, *rest = arguments
+    command = arguments[0]
     if command.startswith(_OWN_PREFIX):
         raise OperationFailed(
             f"'{command}' chooses its mirrors itself. Run it without 'mirror_run'."
         )
 
-    def run_here(mirror: Mirror) -> Outcome:
-        output = _Output(partial(on_output, mirror.name))
-        try:
-            # Many commands print past the output that they are given.
-            with redirect_stdout(output):
-                call_command(command, *rest, stdout=output, stderr=output)
-        except SystemExit as error:
-            if error.code not in {None, 0}:
-                raise CommandError(f"The command ended with {error.code}.") from error
-        return Outcome(DONE)
+    def take(result: StepResult) -> None:
+        if result.output:
+            on_output(result.mirror, result.output)
+        if on_step is not None:
+            on_step(result)
 
-    def run_apart(mirror: Mirror) -> Outcome:
-        own = ["mirror_run", mirror.name, "--verbosity=0", "--", command, *rest]
-        done = subprocess.run(  # noqa: S603 - this interpreter, and no shell
-            [sys.executable, "-m", "django", *own],
-            capture_output=True,
-            check=False,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        on_output(mirror.name, done.stdout)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines()
-            last = lines[-1].removeprefix("CommandError: ") if lines else ""
-            raise CommandError(last or f"The command ended with {done.returncode}.")
-        return Outcome(DONE)
+    with open_executor(jobs, in_processes=True) as executor:
+        step: Step
+        if isinstance(executor, Here):
+            step = partial(_run_here, arguments=arguments, on_output=on_output)
+        elif isinstance(executor, Processes):
+            step = partial(_run_and_keep, arguments=tuple(arguments))
+        else:
+            step = partial(_run_apart, arguments=arguments)
+        return run_steps("run", mirrors, step, executor=executor, on_step=take)
 
-    step = run_here if jobs == 1 else run_apart
-    return run_steps("run", mirrors, step, jobs=jobs, on_step=on_step)
+
+def _run_here(
+    mirror: Mirror,
+    *,
+    arguments: Sequence[str],
+    on_output: Callable[[str, str], None],
+) -> Outcome:
+    _call(arguments, _Output(partial(on_output, mirror.name)))
+    return Outcome(DONE)
+
+
+def _run_and_keep(mirror: Mirror, *, arguments: Sequence[str]) -> Outcome:
+    output = StringIO()
+    try:
+        _call(arguments, output)
+    except Exception as error:
+        raise StoppedWithOutput(error, output.getvalue()) from error
+    return Outcome(DONE, output=output.getvalue())
+
+
+def _call(arguments: Sequence[str], output: TextIOBase | StringIO) -> None:
+    command, *rest = arguments
+    try:
+        # Many commands print past the output that they are given.
+        with redirect_stdout(output):
+            call_command(command, *rest, stdout=output, stderr=output)
+    except SystemExit as error:
+        if error.code not in {None, 0}:
+            raise CommandError(f"The command ended with {error.code}.") from error
+
+
+def _run_apart(mirror: Mirror, *, arguments: Sequence[str]) -> Outcome:
+    own = ["mirror_run", mirror.name, "--verbosity=0", "--", *arguments]
+    done = subprocess.run(  # noqa: S603 - this interpreter, and no shell
+        [sys.executable, "-m", "django", *own],
+        capture_output=True,
+        check=False,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        last = lines[-1].removeprefix("CommandError: ") if lines else ""
+        error = CommandError(last or f"The command ended with {done.returncode}.")
+        raise StoppedWithOutput(error, done.stdout)
+    return Outcome(DONE, output=done.stdout)

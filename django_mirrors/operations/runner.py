@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Event, current_thread, main_thread
 from time import monotonic
 from typing import Any
@@ -29,7 +28,17 @@ from django_mirrors.operations.reports import (
 )
 from django_mirrors.signals import step_finished
 
-__all__ = ["NOT_BEGUN", "OnStep", "Step", "describe", "do_step", "run_steps"]
+__all__ = [
+    "NOT_BEGUN",
+    "DoStep",
+    "OnStep",
+    "Step",
+    "StoppedWithOutput",
+    "describe",
+    "do_step",
+    "run_steps",
+    "stop_on_interrupt",
+]
 
 logger = logging.getLogger("django_mirrors.operations")
 
@@ -42,6 +51,15 @@ Step = Callable[[Mirror], Outcome]
 OnStep = Callable[[StepResult], None]
 
 
+class StoppedWithOutput(Exception):
+    """A step failed, after it had printed something."""
+
+    def __init__(self, error: BaseException, output: str) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.output = output
+
+
 def run_steps(
     operation: str,
     mirrors: Iterable[Mirror],
@@ -50,6 +68,7 @@ def run_steps(
     identity: str | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
+    stopped: Event | None = None,
     max_failures: int | None = None,
     on_step: OnStep | None = None,
     on_tick: Callable[[], bool] | None = None,
@@ -62,20 +81,22 @@ def run_steps(
 
     A failure never hides those of others: all are collected. After the N-th failure no
     further mirror is begun, nor after Ctrl-C; those are reported as skipped. Steps are
-    done by `executor`, or by one that is made for this.
+    done by `executor`, or by one that is made for this. Who runs several operations one
+    after the other gives each the event `stopped`; see stop_on_interrupt().
     """
     opened = open_executor(jobs) if executor is None else nullcontext(executor)
-    with _stop_on_interrupt() as stopped, opened as workers:
+    watched = stop_on_interrupt() if stopped is None else nullcontext(stopped)
+    with watched as ended, opened as workers:
         run = _Run(
             operation=operation,
             left=deque(mirrors),
             workers=workers,
-            stopped=stopped,
+            stopped=ended,
             max_failures=max_failures,
             on_step=on_step,
             on_tick=on_tick,
         )
-        run.work(partial(do_step, operation, step=step))
+        run.work(DoStep(operation=operation, step=step))
     for mirror in run.left:
         run.take(StepResult(mirror=mirror.name, outcome=SKIPPED, detail=NOT_BEGUN))
     results = tuple(sorted(run.results, key=lambda item: item.mirror))
@@ -142,6 +163,18 @@ def _follows(mirror: Mirror, names: Iterable[str]) -> bool:
     return mirror.alias != mirror.name and mirror.alias in names
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoStep:
+    """What an executor is given, as a value. See do_step()."""
+
+    operation: str
+    step: Step
+
+    def __call__(self, mirror: Mirror) -> StepResult:
+        """Do the step in `mirror`."""
+        return do_step(self.operation, mirror, step=self.step)
+
+
 def do_step(operation: str, mirror: Mirror, *, step: Step) -> StepResult:
     """Do `step` in `mirror`; whatever goes wrong there is in the result."""
     began = monotonic()
@@ -150,6 +183,9 @@ def do_step(operation: str, mirror: Mirror, *, step: Step) -> StepResult:
         with use_mirror(mirror):
             given = step(mirror)
         error = ""
+    except StoppedWithOutput as stopped:
+        logger.info("%s of '%s' failed.", operation, mirror, exc_info=True)
+        given, error = Outcome(FAILED, output=stopped.output), describe(stopped.error)
     except _EXPECTED as problem:
         given, error = Outcome(FAILED), describe(problem)
     except Exception as problem:
@@ -179,7 +215,7 @@ def describe(problem: BaseException) -> str:
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[Event]:
+def stop_on_interrupt() -> Iterator[Event]:
     """Yield an event that the first Ctrl-C sets; the second one interrupts as usual."""
     stopped = Event()
     if current_thread() is not main_thread():

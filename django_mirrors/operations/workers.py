@@ -29,7 +29,7 @@ class Worker:
     def __init__(self, others: "Iterable[Worker]" = ()) -> None:
         self._connection, theirs = Pipe()
         self._mirror = ""
-        self._is_gone = False
+        self._is_gone = False  # for good: its guardian is gone too
         # What waits to be written would be written by each process.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -63,14 +63,14 @@ class Worker:
             received = self._connection.recv()
         except (EOFError, OSError):
             self._is_gone = True
-            received = _ENDED, "its guardian is gone too"
+            received = _ENDED, "the one that watched over it"
         if isinstance(received, StepResult):
             return received
         return StepResult(
             mirror=self._mirror,
             outcome=FAILED,
-            error=f"The process that worked on it has ended: {received[1]}. Roll out "
-            "to it again; what was not complete is continued.",
+            error=f"The process that worked on it ended with {received[1]}. Begin "
+            "again with this mirror.",
         )
 
     def let_go(self) -> None:

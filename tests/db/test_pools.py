@@ -1,9 +1,10 @@
 """What a pool does with connections that break, fall silent, or are a parent's."""
 
+import gc
 import os
 import socket
 import threading
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from django.utils.module_loading import import_string
@@ -119,6 +120,200 @@ def test_pools_of_a_parent_are_not_pruned(monkeypatch):
     pools.prune_pools()
 
     assert pool.count() == (0, 0)
+
+
+OTHER = b"SET search_path TO nowhere"
+ROOMY = PoolConf(max_size=4, timeout=1, max_idle=600, max_lifetime=3600)
+
+
+def change(connection):
+    """Change what a session holds, and tell nobody."""
+    connection.execute("SET application_name TO 'changed'")
+
+
+def get_name(connection):
+    return connection.execute("SHOW application_name").fetchone()[0]
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What was sent to set sessions up."""
+    noted, send = [], pools._send
+
+    def note(connection, sql):
+        noted.append(sql)
+        send(connection, sql)
+
+    monkeypatch.setattr(pools, "_send", note)
+    return noted
+
+
+def test_clean_session_is_used_as_it_is(pool, sent):
+    taken = pool.take(SETUP, connect, CONF)
+    pool.give_back(taken, SETUP, is_clean=True)
+
+    assert pool.take(SETUP, connect, CONF) is taken
+    assert sent == [SETUP]
+    pool.drop(taken)
+
+
+def test_session_called_clean_is_reset_for_another_setup(pool):
+    taken = pool.take(SETUP, connect, CONF)
+    change(taken)
+    pool.give_back(taken, SETUP, is_clean=True)
+
+    assert pool.take(OTHER, connect, CONF) is taken
+    assert get_name(taken) not in ("changed", "pooled")
+    pool.drop(taken)
+
+
+def test_session_called_clean_is_reset_after_a_second(pool, monkeypatch):
+    monkeypatch.setattr(pools, "_FRESH_SECONDS", 0.05)
+    taken = pool.take(SETUP, connect, CONF)
+    change(taken)
+    pool.give_back(taken, SETUP, is_clean=True)
+    sleep(0.1)
+
+    assert pool.take(SETUP, connect, CONF) is taken
+    assert get_name(taken) == "pooled"
+    pool.drop(taken)
+
+
+def test_second_is_counted_from_the_setup_and_not_from_the_last_use(pool, monkeypatch):
+    monkeypatch.setattr(pools, "_FRESH_SECONDS", 0.2)
+    taken = pool.take(SETUP, connect, CONF)
+    change(taken)
+    for _ in range(5):
+        pool.give_back(taken, SETUP, is_clean=True)
+        sleep(0.06)
+        pool.take(SETUP, connect, CONF)
+
+    assert get_name(taken) == "pooled"
+    pool.drop(taken)
+
+
+def test_setup_is_fresh_again_after_it_was_repeated(pool, sent, monkeypatch):
+    monkeypatch.setattr(pools, "_FRESH_SECONDS", 0.3)
+    taken = pool.take(SETUP, connect, CONF)
+    pool.give_back(taken, SETUP, is_clean=True)
+    sleep(0.4)
+    pool.take(SETUP, connect, CONF)
+    pool.give_back(taken, SETUP, is_clean=True)
+    pool.take(SETUP, connect, CONF)
+
+    assert len(sent) == 2
+    pool.drop(taken)
+
+
+def test_session_in_a_transaction_is_never_clean(pool):
+    taken = pool.take(SETUP, connect, CONF)
+    taken.autocommit = False
+    taken.execute("SET application_name TO 'changed'")
+    pool.give_back(taken, SETUP, is_clean=True)
+
+    assert pool.take(SETUP, connect, CONF) is taken
+    assert taken.info.transaction_status.name == "IDLE"
+    taken.autocommit = True
+    assert get_name(taken) == "pooled"
+    pool.drop(taken)
+
+
+def test_refused_setup_leaves_a_clean_session_to_those_of_before(pool, sent):
+    taken = pool.take(SETUP, connect, CONF)
+    pool.give_back(taken, SETUP, is_clean=True)
+    with pytest.raises(pools.SetupRefused):
+        pool.take(b"SELECT 'nowhere'::regnamespace", connect, CONF)
+
+    assert pool.take(SETUP, connect, CONF) is taken
+    assert get_name(taken) == "pooled"
+    pool.drop(taken)
+
+
+def test_clean_session_whose_server_ended_it_is_replaced(pool):
+    taken = pool.take(SETUP, connect, CONF)
+    pool.give_back(taken, SETUP, is_clean=True)
+    end(taken.info.backend_pid)
+    sleep(0.1)
+
+    other = pool.take(SETUP, connect, CONF)
+    assert other is not taken
+    assert get_name(other) == "pooled"
+    pool.drop(other)
+
+
+def test_half_of_a_pool_may_be_kept(pool):
+    taken = [pool.take(SETUP, connect, ROOMY) for _ in range(4)]
+
+    assert [bool(pool.keep(item, ROOMY)) for item in taken] == [True] * 2 + [False] * 2
+    assert pool.keep(taken[0], ROOMY)
+    pool.give_back(taken[0], SETUP)
+    assert pool.keep(taken[2], ROOMY)
+    pool.drop(taken[2])
+    assert pool.keep(taken[3], ROOMY)
+    for item in (taken[1], taken[3]):
+        pool.drop(item)
+
+
+def test_connection_that_was_lost_with_its_thread_is_not_kept(pool):
+    taken = [pool.take(SETUP, connect, ROOMY) for _ in range(3)]
+    assert [bool(pool.keep(item, ROOMY)) for item in taken] == [True, True, False]
+    taken.pop(0).close()
+    gc.collect()
+
+    assert pool.keep(taken[1], ROOMY)
+    for item in taken:
+        pool.drop(item)
+
+
+def test_kept_connection_must_be_set_up_again_after_a_second(pool, monkeypatch):
+    monkeypatch.setattr(pools, "_FRESH_SECONDS", 0.2)
+    taken = pool.take(SETUP, connect, ROOMY)
+    until = pool.keep(taken, ROOMY)
+    assert pool.may_stay(until)
+    assert pool.is_ready(taken, until)
+    sleep(0.3)
+
+    assert pool.keep(taken, ROOMY) is None
+    assert not pool.may_stay(until)
+    assert not pool.is_ready(taken, until)
+    pool.drop(taken)
+
+
+def test_kept_connection_that_is_closed_is_not_ready(pool):
+    taken = pool.take(SETUP, connect, ROOMY)
+    until = pool.keep(taken, ROOMY)
+    taken.close()
+
+    assert not pool.is_ready(taken, until)
+    pool.drop(taken)
+
+
+def test_kept_connection_whose_server_ended_it_is_not_ready(pool):
+    taken = pool.take(SETUP, connect, ROOMY)
+    until = pool.keep(taken, ROOMY)
+    end(taken.info.backend_pid)
+    sleep(0.1)
+
+    assert not pool.is_ready(taken, until)
+    pool.drop(taken)
+
+
+def test_kept_connection_is_not_the_childs(pool, monkeypatch):
+    taken = pool.take(SETUP, connect, ROOMY)
+    until = pool.keep(taken, ROOMY)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        assert pool.keep(taken, ROOMY) is None
+        assert not pool.is_ready(taken, until)
+    pool.drop(taken)
+
+
+def test_pool_is_full_if_who_asks_has_to_wait(pool):
+    assert not pool.is_full(CONF)
+    taken = pool.take(SETUP, connect, CONF)
+    assert pool.is_full(CONF)
+    pool.give_back(taken, SETUP)
+    assert not pool.is_full(CONF)
 
 
 class Silencer:

@@ -91,6 +91,20 @@ def get_schema(name):
     return connections.settings[name]["SCHEMA"]
 
 
+def end_request():
+    """Do what Django does at the end of a request, and at the beginning of the next."""
+    close_old_connections()
+    close_old_connections()
+
+
+def serve(*names):
+    """Let the thread outlive a request of each of these mirrors, and read in it."""
+    for name in names * 2:
+        with use_mirror(name):
+            Book.objects.count()
+        end_request()
+
+
 def leave(*names):
     """Give back what the thread has of these mirrors, as the end of a request does."""
     for name in names:
@@ -189,6 +203,105 @@ SELECT current_setting('search_path'), current_setting('TimeZone'),
 """
 
 
+def run_raw(state):
+    connection.ensure_connection()
+    connection.connection.execute(state)
+
+
+def run_in_driver(state):
+    connection.ensure_connection()
+    with connection.connection.cursor() as cursor:
+        cursor.execute(state)
+
+
+def run_with_others(state):
+    ask(f"SELECT 1; {state}")
+
+
+def run_in_transaction(state):
+    with transaction.atomic():
+        Book.objects.count()
+        ask(state)
+
+
+def run_as_bytes(state):
+    ask(state.encode())
+
+
+def run_composed(state):
+    ask(psycopg.sql.SQL(state))
+
+
+def run_after_a_comment(state):
+    ask(f"/* SELECT 1 */ {state}")
+
+
+def run_in_function(state):
+    ask(
+        "CREATE FUNCTION leak() RETURNS int LANGUAGE plpgsql "
+        f"AS $$ BEGIN {state}; RETURN 1; END $$"
+    )
+    leave("books")
+    ask("SELECT leak()")
+
+
+def run_in_procedure(state):
+    ask(
+        "CREATE FUNCTION leak() RETURNS int LANGUAGE plpgsql "
+        f"AS $$ BEGIN {state}; RETURN 1; END $$"
+    )
+    leave("books")
+    with connection.cursor() as cursor:
+        cursor.callproc("leak")
+
+
+def run_by_trigger(state):
+    ask(
+        "CREATE FUNCTION leak() RETURNS trigger LANGUAGE plpgsql "
+        f"AS $$ BEGIN {state}; RETURN NEW; END $$"
+    )
+    ask(
+        "CREATE TRIGGER leak BEFORE INSERT ON bookshop_book "
+        "FOR EACH ROW EXECUTE FUNCTION leak()"
+    )
+    leave("books")
+    Book.objects.create(title="Emma")
+
+
+def run_for_many(state):
+    with connection.cursor() as cursor:
+        cursor.executemany(state, [[], []])
+
+
+RUNS = [
+    ask,
+    run_raw,
+    run_in_driver,
+    run_with_others,
+    run_in_transaction,
+    run_as_bytes,
+    run_composed,
+    run_after_a_comment,
+    run_in_function,
+    run_in_procedure,
+    run_by_trigger,
+    run_for_many,
+]
+ENDS = [
+    pytest.param(leave, id="closed"),
+    pytest.param(lambda *_: end_request(), id="ended"),
+]
+
+
+@pytest.fixture
+def leaks(fleet, server):
+    """Let a test make a function `leak`, which is gone after it."""
+    schema = quote(get_schema("books"))
+    yield
+    leave("books", "films")
+    server.execute(f"DROP FUNCTION IF EXISTS {schema}.leak CASCADE")
+
+
 @pytest.mark.parametrize("other", ["films", "books"])
 @pytest.mark.parametrize("state", STATES)
 def test_nothing_of_a_session_reaches_the_next_one(fleet, limit, state, other):
@@ -204,6 +317,403 @@ def test_nothing_of_a_session_reaches_the_next_one(fleet, limit, state, other):
     with use_mirror(other):
         assert ask(LOOK) == clean
         assert get_pid() == pid
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_of_a_session_reaches_the_next_request(fleet, limit, state, end):
+    limit(MAX_SIZE=4)
+    with use_mirror("books"):
+        clean = ask(LOOK)
+        leave("books")
+        serve("books")
+        ask(state)
+        end("books")
+
+        assert ask(LOOK) == clean
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("run", RUNS)
+def test_nothing_reaches_the_next_request_however_it_is_run(leaks, limit, run, end):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        Book.objects.count()
+        run("SET search_path TO public")
+        end("books")
+
+        assert get_path() == [get_schema("books")]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_nothing_reaches_another_mirror_however_it_is_run(leaks, limit, run):
+    limit(MAX_SIZE=1)
+    with use_mirror("films"):
+        clean = ask(LOOK)
+    leave("films")
+    with use_mirror("books"):
+        run("SET application_name TO 'leaked'")
+    leave("books")
+
+    with use_mirror("films"):
+        assert ask(LOOK) == clean
+
+
+def test_last_value_of_a_sequence_does_not_reach_the_next_request(fleet, limit):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        Book.objects.create(title="Emma")
+        end_request()
+
+        with pytest.raises(OperationalError, match="lastval"):
+            ask("SELECT lastval()")
+
+
+def test_session_after_a_cursor_on_the_server_is_reset(fleet, limit, count_resets):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        list(Book.objects.iterator())
+        before = count_resets()
+        end_request()
+
+        assert count_resets() == before + 1
+
+
+@pytest.fixture
+def count_resets(monkeypatch):
+    """Return a function that tells how often a session was set up or reset."""
+    pools = "django_mirrors.db.pools"
+    sent, send = [], import_string(f"{pools}._send")
+
+    def note(connection, sql):
+        sent.append(sql)
+        send(connection, sql)
+
+    monkeypatch.setattr(f"{pools}._send", note)
+    monkeypatch.setattr(f"{pools}._FRESH_SECONDS", 60)
+    return lambda: len(sent)
+
+
+def read():
+    Book.objects.count()
+
+
+def read_in_a_transaction():
+    with transaction.atomic(), transaction.atomic():
+        Book.objects.count()
+
+
+def roll_back():
+    with transaction.atomic():
+        Book.objects.count()
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("use", [read, read_in_a_transaction, roll_back])
+def test_session_that_was_read_in_is_used_as_it_is(
+    fleet, limit, count_resets, use, end
+):
+    limit(MAX_SIZE=4)
+    serve("books")
+    before = count_resets()
+
+    with use_mirror("books"):
+        for _ in range(3):
+            use()
+            end("books")
+
+    assert count_resets() == before
+
+
+def fail_to_read():
+    with pytest.raises(ProgrammingError):
+        ask("SELECT * FROM nowhere")
+
+
+def fail_in_a_transaction():
+    with pytest.raises(ProgrammingError), transaction.atomic():
+        ask("SELECT * FROM nowhere")
+
+
+def fail_behind_a_savepoint():
+    with transaction.atomic():
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            ask("SELECT * FROM nowhere")
+        Book.objects.count()
+
+
+def write():
+    Book.objects.create(title="Emma")
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    "use", [fail_to_read, fail_in_a_transaction, fail_behind_a_savepoint, write]
+)
+def test_session_after_an_error_or_a_write_is_reset_at_the_end(
+    fleet, limit, count_resets, use, end
+):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        use()
+        before = count_resets()
+        end("books")
+
+        assert count_resets() == before + 1
+        assert get_path() == [get_schema("books")]
+
+
+def test_whoever_gave_a_connection_back_no_longer_speaks_for_it(fleet, limit):
+    limit(MAX_SIZE=1)
+    with use_mirror("books"):
+        read()
+        trace = connection.connection.trace
+    leave("books")
+    with use_mirror("films"):
+        read()
+        assert connection.connection.trace is trace
+
+        assert connections["books"]._trace is not trace
+
+
+def test_session_that_was_read_in_is_reset_for_another_mirror(
+    fleet, limit, count_resets
+):
+    limit(MAX_SIZE=1)
+    with use_mirror("books"):
+        read()
+    leave("books")
+    before = count_resets()
+
+    with use_mirror("films"):
+        read()
+        assert count_resets() == before + 1
+        assert get_path() == [get_schema("films")]
+
+
+def test_what_is_hidden_from_us_ends_with_the_second(fleet, limit, monkeypatch):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        read()
+        # What is told to the library below the driver is not seen.
+        connection.connection.pgconn.exec_(b"SET search_path TO public")
+        monkeypatch.setattr("django_mirrors.db.pools._FRESH_SECONDS", 0)
+        end_request()
+
+        assert get_path() == [get_schema("books")]
+
+
+def test_what_is_hidden_from_us_never_reaches_another_mirror(fleet, limit):
+    limit(MAX_SIZE=1)
+    with use_mirror("films"):
+        clean = ask(LOOK)
+    leave("films")
+    for state in STATES:
+        with use_mirror("books"):
+            read()
+            connection.connection.pgconn.exec_(state.encode())
+        leave("books")
+
+        with use_mirror("films"):
+            assert ask(LOOK) == clean
+        leave("films")
+
+
+def test_thread_that_serves_again_keeps_its_connections(fleet, limit):
+    limit(MAX_SIZE=4)
+    serve("books", "films")
+
+    with use_mirror("books"):
+        books = connection.connection
+    with use_mirror("films"):
+        films = connection.connection
+
+    assert None not in (books, films)
+    assert books is not films
+    serve("books", "films")
+    assert connections["books"].connection is books
+    assert connections["films"].connection is films
+    for name in ("books", "films"):
+        with use_mirror(name):
+            assert get_path() == [get_schema(name)]
+
+
+def test_thread_that_serves_once_gives_its_connection_back(fleet, limit):
+    limit(MAX_SIZE=4)
+    with use_mirror("books"):
+        read()
+        close_old_connections()
+
+        assert connection.connection is None
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"), [(1, 0), (2, 1), (3, 1), (4, 2)], ids=["1", "2", "3", "4"]
+)
+def test_half_of_the_connections_may_be_kept(fleet, limit, size, kept):
+    limit(MAX_SIZE=size)
+    serve("books", "films")
+    serve("books", "films")
+
+    opened = [connections[name].connection for name in ("books", "films")]
+    assert len([item for item in opened if item is not None]) == kept
+
+
+def count_and_close():
+    try:
+        return Book.objects.count()
+    finally:
+        connections.close_all()
+
+
+def test_thread_gives_back_what_it_keeps_rather_than_wait(fleet, limit):
+    limit(MAX_SIZE=2, TIMEOUT=0.2)
+    serve("films")
+    begun, done = threading.Event(), threading.Event()
+
+    def hold():
+        with use_mirror("books"), transaction.atomic():
+            read()
+            begun.set()
+            done.wait(10)
+        connections.close_all()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    begun.wait(10)
+    try:
+        with use_mirror("books"):
+            read()
+            assert connections["films"].connection is None
+            assert get_path() == [get_schema("books")]
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_connection_is_not_kept_while_another_thread_waits(fleet, limit):
+    limit(MAX_SIZE=2, TIMEOUT=10)
+    serve("films")
+    with use_mirror("books"), transaction.atomic():
+        read()
+        thread = ThreadPoolExecutor(1)
+        with thread:
+            found = thread.submit(bind_mirror(count_and_close))
+            sleep(0.2)
+            assert not found.done()
+            close_old_connections()  # the end of a request of this thread
+            assert found.result() == 0
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_backend_killed_between_two_requests_costs_nothing(fleet, server, limit, end):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        read()
+        pid = connection.connection.info.backend_pid
+        end("books")
+        server.execute("SELECT pg_terminate_backend(%s)", [pid])
+        sleep(0.1)
+
+        assert get_pid() != pid
+        assert get_path() == [get_schema("books")]
+
+
+def test_kept_connection_that_somebody_closed_costs_nothing(fleet, limit):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        connection.connection.close()
+
+        assert Book.objects.count() == 0
+
+
+@pytest.mark.parametrize("state", ["SET search_path TO public", "SELECT 1"])
+def test_kept_connection_that_the_driver_used_is_as_before(fleet, limit, state):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        run_raw(state)
+        connection.connection.row_factory = psycopg.rows.dict_row
+        end_request()
+
+        assert get_path() == [get_schema("books")]
+
+
+def test_kept_connection_whose_rows_are_made_otherwise_is_not_used(fleet, limit):
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        connection.connection.row_factory = psycopg.rows.dict_row
+
+        assert get_path() == [get_schema("books")]
+
+
+def test_kept_connection_follows_a_config_that_is_changed_in_place(fleet, limit):
+    limit(MAX_SIZE=4)
+    serve("books")
+    config = connections["books"].settings_dict
+    own, config["SCHEMA"] = config["SCHEMA"], get_schema("films")
+    try:
+        with use_mirror("books"):
+            assert get_path() == [get_schema("films")]
+            leave("books")
+    finally:
+        config["SCHEMA"] = own
+
+
+def test_kept_connection_is_left_to_the_parent_of_a_fork(fleet, limit):
+    limit(MAX_SIZE=4)
+    serve("books")
+    parent = connections["books"].connection.info.backend_pid
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with use_mirror("books"):
+                os.write(writing, str(get_pid()).encode())
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writing)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert int(os.read(reading, 20)) != parent
+    os.close(reading)
+    with use_mirror("books"):
+        assert get_pid() == parent
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_cursors_of_the_projects_choice_are_never_trusted(
+    fleet, settings, limit, count_resets, end
+):
+    database = {**connections.settings["books"]}
+    kept = {"ENGINE", "NAME", "HOST", "PORT", "USER"}
+    database = {key: item for key, item in database.items() if key in kept}
+    database["OPTIONS"] = {"server_side_binding": True}
+    settings.MIRRORS = {
+        **settings.MIRRORS,
+        "books": {**settings.MIRRORS["books"], "DATABASE": database},
+    }
+    limit(MAX_SIZE=4)
+    serve("books")
+    with use_mirror("books"):
+        read()
+        before = count_resets()
+        end("books")
+
+        assert count_resets() == before + 1
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -514,6 +1024,7 @@ def test_role_is_taken_off_with_the_schema(fleet, roles, limit, settings):
     leave("books")
     with use_mirror("books"):
         assert ask("SELECT current_user::text") == (roles["books"],)
+        get_pid()  # so that it is reset, and set up for books again, at once
     leave("books")
     settings.MIRRORS = {
         **settings.MIRRORS,

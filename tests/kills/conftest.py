@@ -57,3 +57,40 @@ def keep_states(fleet) -> None:
     fleet.go_back("usual")
     fleet.succeed("mirror_retire", "books")
     fleet.keep("retired")
+
+
+@pytest.fixture(scope="session")
+def build_orchards(tmp_path_factory):
+    """Return a function that gives a fleet at the first release, made once."""
+    if sys.platform != "linux":
+        pytest.skip("Processes that are killed leave orphans, which Linux can tell of.")
+    fleets = {}
+
+    def build(engine: str, count: int) -> Fleet:
+        if engine not in fleets:
+            fleets[engine] = make_orchards(
+                engine, tmp_path_factory.mktemp(f"{engine}-orchards"), count
+            )
+        return fleets[engine]
+
+    yield build
+    for fleet in fleets.values():
+        fleet.remove()
+
+
+def make_orchards(engine, directory, count) -> Fleet:
+    """Make a fleet whose original has the second release, and its mirrors the first."""
+    url = get_mariadb_url() if engine == "mariadb" else get_postgres_url()
+    place = directory / "work", engine, url.rpartition("/")[0]
+    token = f"dmorchards_{uuid4().hex[:8]}"
+    first = Fleet(place[0], engine, Zygote(*place, token, release="first"), directory)
+    first.do(("prepare",))
+    first.succeed("migrate")
+    for number in range(count):
+        first.succeed("mirror_add", f"m{number:02}")
+    first.do(("plant",))
+    first.zygote.close()
+    fleet = Fleet(place[0], engine, Zygote(*place, token), directory / "kept")
+    fleet.succeed("migrate")
+    fleet.keep("usual")
+    return fleet

@@ -20,9 +20,17 @@ _ROOT = Path(__file__).parents[2]
 class Zygote:
     """See tests.kills.zygote, which runs here."""
 
-    def __init__(self, directory: Path, engine: str, server: str, token: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        engine: str,
+        server: str,
+        token: str,
+        *,
+        release: str = "",
+    ) -> None:
         self.server, self.token = server, token
-        (directory / "tmp").mkdir(parents=True)
+        (directory / "tmp").mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             (sys.executable, "-m", "tests.kills.zygote"),
             stdin=subprocess.PIPE,
@@ -34,6 +42,7 @@ class Zygote:
                 "DJANGO_SETTINGS_MODULE": "tests.kills.settings",
                 "KILLS_DIRECTORY": str(directory),
                 "KILLS_ENGINE": engine,
+                "KILLS_RELEASE": release,
                 "KILLS_SERVER": server,
                 "KILLS_TOKEN": token,
                 "PYTHONPATH": str(_ROOT),

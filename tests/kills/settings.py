@@ -68,6 +68,11 @@ MIRRORS_OPTIONS = {
     "POLL_SECONDS": 0.01,
     "ARCHIVES": f"file://{DIRECTORY}/archives/",
     "ORIGINAL": {"HOSTS": ["original.example"]},
+    "HOOKS": {
+        "BEFORE_ROLLOUT": "tests.kills.hooks.begin",
+        "AFTER_ROLLOUT": "tests.kills.hooks.end",
+        "HEALTH": "tests.kills.hooks.check",
+    },
     "DEFAULTS": {
         "HOSTS": ["{name}.example"],
         "STORAGE": f"file://{DIRECTORY}/media/{{name}}/",

@@ -5,9 +5,7 @@ import json
 import os
 import re
 import resource
-import traceback
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,8 +14,6 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sites.models import Site
 from django.core.files.base import ContentFile
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.db import connections
 from django.test import Client
 
@@ -33,7 +29,7 @@ from django_mirrors.operations.archives import verify_archive
 from django_mirrors.operations.databases import get_database_backend
 from django_mirrors.operations.drafts import find_marker, mark
 from tests.bookshop.models import Book
-from tests.kills import servers
+from tests.kills import commands, orchards, servers
 from tests.kills.events import Events
 from tests.kills.urls import list_books
 
@@ -70,19 +66,6 @@ def run(request: dict[str, Any]) -> Answer:
 
 def _refuse_link(*arguments: Any, **options: Any) -> None:
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-
-
-def command(name: str, *arguments: str) -> Answer:
-    """Run a command as an operator does; return what it ended with."""
-    out = StringIO()
-    try:
-        with use_original():
-            call_command(name, *arguments, stdout=out, stderr=out)
-    except CommandError as error:
-        return {"code": error.returncode, "said": str(error)}
-    except Exception:  # noqa: BLE001 - it is told
-        return {"code": -1, "said": traceback.format_exc()}
-    return {"code": 0, "said": out.getvalue()}
 
 
 def look() -> Answer:
@@ -251,8 +234,9 @@ def read(path: str) -> str | None:
 
 
 _STEPS = {
+    **commands.STEPS,
+    **orchards.STEPS,
     "block": block,
-    "command": command,
     "describe": describe,
     "drop": drop,
     "fill": fill,

@@ -126,6 +126,7 @@ def _wait_for_tools(group: int) -> None:
         except ProcessLookupError:
             return
         sleep(0.005)
+    os.killpg(group, signal.SIGKILL)
     raise RuntimeError("What a killed process had started goes on.")
 
 

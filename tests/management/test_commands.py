@@ -440,6 +440,8 @@ def test_status_shows_a_table(two):
         "NAME",
         "STATE",
         "RELEASE",
+        "ROLLED",
+        "OUT",
         "BEHIND",
         "HEALTH",
         "SIZE",

@@ -15,9 +15,9 @@ from django_mirrors.operations import (
     get_status,
     plan_rollout,
     roll_out,
-    rollout,
 )
-from django_mirrors.operations.release import migrate
+from django_mirrors.operations.reports import Outcome
+from django_mirrors.operations.runner import run_steps
 
 pytestmark = pytest.mark.django_db
 
@@ -35,11 +35,6 @@ def take_back(name: str) -> None:
         recorder.record_unapplied("sessions", "0001_initial")
         with connections[name].cursor() as cursor:
             cursor.execute("DROP TABLE django_session")
-
-
-def migrate_slowly(mirror):
-    time.sleep(0.5)
-    migrate(mirror)
 
 
 def test_mirrors_in_step_are_skipped(two):
@@ -129,26 +124,24 @@ def test_second_rollout_says_who_holds_the_lock(two):
     assert f"@{socket.gethostname()}:{os.getpid()} since 20" in message
 
 
-def test_two_jobs_do_the_same_as_one(two):
-    take_back("books")
-    take_back("films")
-    connections["books"].close()
-    connections["films"].close()
-
-    report = roll_out(mirrors.select(), jobs=2)
-
-    assert report.count("done") == 2
-
-
-def test_sharing_mirror_waits_for_its_owner_though_a_job_is_free(two, monkeypatch):
+def test_sharing_mirror_waits_for_its_owner_though_a_job_is_free(two):
     add_mirror("films-fr", {"SHARES": {"DATABASE": "films", "STORAGE": "films"}})
-    take_back("films")
-    connections["films"].close()
-    monkeypatch.setattr(rollout, "migrate", migrate_slowly)
+    seen = []
 
-    report = roll_out(mirrors.select("films", "films-fr"), jobs=2)
+    def work_slowly(mirror):
+        seen.append(f"{mirror} begins")
+        time.sleep(0.3)
+        seen.append(f"{mirror} ends")
+        return Outcome("done")
 
-    assert [item.outcome for item in report.results] == ["done", "skipped"]
+    run_steps("test", mirrors.select("films", "films-fr"), work_slowly, jobs=2)
+
+    assert seen == [
+        "films begins",
+        "films ends",
+        "films-fr begins",
+        "films-fr ends",
+    ]
 
 
 def test_rollout_to_a_sharing_mirror_alone_asks_for_its_owner(two):

@@ -16,10 +16,12 @@ __all__ = [
     "find_chromium",
     "find_mariadb_problem",
     "find_postgres_problem",
+    "find_rabbitmq_problem",
     "find_redis_problem",
     "find_s3_problem",
     "get_mariadb_url",
     "get_postgres_url",
+    "get_rabbitmq_url",
     "get_redis_url",
 ]
 
@@ -41,6 +43,11 @@ def get_mariadb_url() -> str:
 def get_redis_url() -> str:
     """Return the URL of a Redis database that tests may empty."""
     return os.environ.get("TEST_REDIS_URL") or "redis://127.0.0.1:6379/9"
+
+
+def get_rabbitmq_url() -> str:
+    """Return the URL of a virtual host of RabbitMQ where tests may make queues."""
+    return os.environ.get("TEST_RABBITMQ_URL") or "amqp://guest@127.0.0.1:5672//"
 
 
 def find_chromium() -> str | None:
@@ -119,6 +126,25 @@ def find_redis_problem() -> str | None:
 
 
 @cache
+def find_rabbitmq_problem() -> str | None:
+    """Return why tests cannot use RabbitMQ here, or None."""
+    url = get_rabbitmq_url()
+    problem = _find_connection_problem("RabbitMQ", url, port=5672)
+    if problem:
+        return problem
+    try:
+        import kombu
+    except ImportError:
+        return "RabbitMQ: the client kombu, which Celery brings, is not installed"
+    with kombu.Connection(url, connect_timeout=SECONDS) as connection:
+        try:
+            connection.connect()
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            return _describe_refusal("RabbitMQ", url, error)
+    return None
+
+
+@cache
 def find_s3_problem() -> str | None:
     """Return why tests cannot use moto's S3 server here, or None."""
     try:
@@ -168,6 +194,7 @@ PROBLEMS: Mapping[str, Callable[[], str | None]] = {  # by pytest marker
     "postgres": _quietly(find_postgres_problem),
     "mariadb": _quietly(find_mariadb_problem),
     "redis": _quietly(find_redis_problem),
+    "rabbitmq": _quietly(find_rabbitmq_problem),
     "s3": _quietly(find_s3_problem),
     "browser": _quietly(find_browser_problem),
 }

@@ -235,9 +235,9 @@ def add_selection(parser: CommandParser) -> None:
     parser.add_argument("--exclude", action="append", metavar="NAME")
 
 
-def add_jobs(parser: CommandParser) -> None:
+def add_jobs(parser: CommandParser, *, default: int | None = 1) -> None:
     """Add the number of mirrors to work on at once."""
-    parser.add_argument("--jobs", type=parse_count, default=1, metavar="N")
+    parser.add_argument("--jobs", type=parse_count, default=default, metavar="N")
 
 
 def parse_pair(text: str) -> tuple[str, str]:

@@ -18,9 +18,10 @@ from django_mirrors.operations import Report, StepResult
 from django_mirrors.operations.reports import FAILED
 from django_mirrors.operations.rollout import Options, Wave, parse_waves
 
-__all__ = ["RolloutShow", "add_rollout", "build_options", "find_executor"]
+__all__ = ["RolloutShow", "add_rollout", "build_options", "find_executor", "find_jobs"]
 
 _EXECUTORS = ("local", "celery")
+_JOBS = {"local": 1, "celery": 32}  # at once, if it is not said
 # Longer tables are left to --json: only failures are shown, and how many there were.
 _LONGEST_TABLE = 200
 
@@ -37,8 +38,8 @@ def add_rollout(parser: CommandParser) -> None:
         "--to",
         nargs="+",
         action="append",
-        metavar=("APP", "NAME"),
-        help="Only to a migration of an app; 'zero' is before its first.",
+        metavar="TARGET",
+        help="An app and one of its migrations, or 'zero': only up or back to it.",
     )
     add("--fake", action="store_true", help="Record migrations, and apply none.")
     add(
@@ -91,6 +92,12 @@ def find_executor(name: str) -> Any:
             "The executor 'celery' needs Celery. Install 'dj-mirrors[celery]'.",
             returncode=BAD_USAGE,
         ) from error
+
+
+def find_jobs(options: dict[str, Any]) -> int:
+    """Return how many mirrors are worked on at once."""
+    jobs: int = options["jobs"] or _JOBS[options["executor"]]
+    return jobs
 
 
 class RolloutShow:

@@ -14,6 +14,7 @@ from django_mirrors.management.commands._rollouts import (
     add_rollout,
     build_options,
     find_executor,
+    find_jobs,
 )
 from django_mirrors.operations import plan_rollout, resume_rollout, roll_out
 from django_mirrors.operations.rollout import CANCEL, PAUSE, Journal, stop_rollout
@@ -29,7 +30,7 @@ class Command(SelectionCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add how to go about it."""
         super().add_arguments(parser)
-        add_jobs(parser)
+        add_jobs(parser, default=None)
         add_rollout(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,7 +51,7 @@ class Command(SelectionCommand):
     def _roll_out(self, options: dict[str, Any]) -> None:
         show = RolloutShow(self, options)
         given: dict[str, Any] = {
-            "jobs": options["jobs"],
+            "jobs": find_jobs(options),
             "max_failures": options["max_failures"],
             "on_step": show.take,
             "on_wave": show.begin_wave,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,17 +30,18 @@ def apply_path(connection: Any, path: Path, claim: Claim) -> None:
     it is applied and recorded, or neither. Raises `StandsElsewhere` if the database is
     not where the path begins.
     """
-    expected: frozenset[Key] | None = path.applied
+    expected = path.applied
     for change in path.changes:
         claim.check()
         alone = nullcontext() if change.statements is not None else path.lock
         with _naming(change), alone:
             _apply(connection, change, claim, expected)
-        expected = None  # from here on it is known
+        expected = change.get_reached(expected)
     if path.squashed:
         with transaction.atomic(using=connection.alias):
             _begin(connection, claim, expected)
             _insert(connection, path.squashed)
+            claim.check()
 
 
 @contextmanager
@@ -53,12 +55,13 @@ def _naming(change: Change) -> Iterator[None]:
 
 
 def _apply(
-    connection: Any, change: Change, claim: Claim, expected: frozenset[Key] | None
+    connection: Any, change: Change, claim: Claim, expected: frozenset[Key]
 ) -> None:
     if change.is_fake:
         with transaction.atomic(using=connection.alias):
             _begin(connection, claim, expected)
             _record(connection, change)
+            claim.check()
     elif change.is_atomic and connection.features.can_rollback_ddl:
         _apply_whole(connection, change, claim, expected)
     else:
@@ -66,14 +69,14 @@ def _apply(
         _apply_in_parts(connection, change, claim)
 
 
-def _begin(connection: Any, claim: Claim, expected: frozenset[Key] | None) -> None:
+def _begin(connection: Any, claim: Claim, expected: frozenset[Key]) -> None:
     claim.take()
-    if expected is not None and read_standing(connection).applied != expected:
+    if read_standing(connection).applied != expected:
         raise StandsElsewhere(connection.alias)
 
 
 def _apply_whole(
-    connection: Any, change: Change, claim: Claim, expected: frozenset[Key] | None
+    connection: Any, change: Change, claim: Claim, expected: frozenset[Key]
 ) -> None:
     with connection.schema_editor(atomic=True) as editor:
         _begin(connection, claim, expected)
@@ -90,31 +93,40 @@ def _apply_whole(
 
 def _apply_in_parts(connection: Any, change: Change, claim: Claim) -> None:
     """Make one operation after the other, writing down how far it came."""
-    progress = claim.read_progress(change.mark)
+    progress = claim.read_progress(change.label)
     with connection.schema_editor(atomic=change.is_atomic) as editor:
         for number, move in enumerate(change.moves):
             if number < progress.operations:
                 continue
             claim.check()
-            was_begun = progress.is_begun and number == progress.operations
             done = Progress(operations=number + 1)
             if _fits_transaction(connection, change, move):
                 with transaction.atomic(using=connection.alias):
-                    _make(editor, change, move)
-                    _flush(editor)
-                    claim.write_progress(change.mark, done)
-                continue
-            begun = Progress(operations=number, is_begun=True)
-            claim.write_progress(change.mark, begun)
-            if was_begun:
-                redo(editor, change.name, move, partial(_make, editor, change, move))
+                    claim.write_progress(change.label, progress, done)
+                    _make_whole(editor, change, move)
+                    claim.check()
             else:
-                _make(editor, change, move)
-            _flush(editor)
-            claim.write_progress(change.mark, done)
+                _make_apart(editor, change, move, claim, progress)
+            progress = done
     with transaction.atomic(using=connection.alias):
+        claim.end_progress(change.label, progress)
         _record(connection, change)
-        claim.write_progress("", Progress())
+        claim.check()
+
+
+def _make_apart(
+    editor: Any, change: Change, move: Move, claim: Claim, progress: Progress
+) -> None:
+    """Make an operation that no transaction holds; perhaps again."""
+    begun = replace(progress, is_begun=True)
+    claim.write_progress(change.label, progress, begun)
+    make = partial(_make_whole, editor, change, move)
+    if progress.is_begun:
+        redo(editor, change.name, move, make)
+    else:
+        make()
+    done = Progress(operations=progress.operations + 1)
+    claim.write_progress(change.label, begun, done)
 
 
 def _fits_transaction(connection: Any, change: Change, move: Move) -> bool:
@@ -137,6 +149,11 @@ def _make(editor: Any, change: Change, move: Move) -> None:
     else:
         make = operation.database_forwards
     make(change.migration.app_label, editor, move.before, move.after)
+
+
+def _make_whole(editor: Any, change: Change, move: Move) -> None:
+    _make(editor, change, move)
+    _flush(editor)
 
 
 def _flush(editor: Any) -> None:

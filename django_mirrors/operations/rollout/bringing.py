@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
 from typing import Any, TypeVar
 
 from django.core.cache import caches
@@ -14,7 +13,7 @@ from django_mirrors import _compat
 from django_mirrors.conf import get_conf
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, State
-from django_mirrors.operations.first_rows import update_site
+from django_mirrors.operations.first_rows import has_right_site, update_site
 from django_mirrors.operations.health import find_problems
 from django_mirrors.operations.ledger import remember
 from django_mirrors.operations.locks import hold_lock
@@ -25,12 +24,15 @@ from django_mirrors.operations.rollout.changes import Path
 from django_mirrors.operations.rollout.gate import check_gate
 from django_mirrors.operations.rollout.groups import get_groups
 from django_mirrors.operations.rollout.orders import Order
-from django_mirrors.operations.rollout.receivers import send_after, send_before
+from django_mirrors.operations.rollout.receivers import (
+    is_quiet,
+    send_after,
+    send_before,
+)
 from django_mirrors.operations.rollout.standing import (
     Claim,
     Standing,
     StandsElsewhere,
-    check_unfinished,
     read_standing,
 )
 
@@ -61,7 +63,7 @@ def bring(mirror: Mirror, *, order: Order) -> Outcome:
     connection: Any = connections[mirror.alias]
     depth = _compat.count_atomic_blocks(mirror.alias)
     try:
-        return _bring(mirror, connection, order)
+        return _bring(mirror, order)
     except BaseException:
         # In whatever state a failed migration left it: on SQLite also in a transaction,
         # if what it wrote refers to rows that are not there.
@@ -95,36 +97,30 @@ def check_health(mirror: Mirror) -> Outcome:
     return Outcome(DONE, "healthy")
 
 
-def _bring(mirror: Mirror, connection: Any, order: Order) -> Outcome:
-    claim = Claim(mirror, rollout=order.rollout, lock=order.lock)
+def _bring(mirror: Mirror, order: Order) -> Outcome:
     for left in reversed(range(_ATTEMPTS)):
-        claim.check()
+        order.lock.check()
         try:
-            return _bring_once(mirror, connection, order, claim)
+            return _bring_once(mirror, order)
         except StandsElsewhere:
             if not left:
                 raise
     raise AssertionError("unreachable")
 
 
-def _bring_once(mirror: Mirror, connection: Any, order: Order, claim: Claim) -> Outcome:
+def _bring_once(mirror: Mirror, order: Order) -> Outcome:
     standing, path = find_path(mirror, order)
-    if path.is_empty and not standing.rollout:
+    was_cut = bool(standing.rollout)
+    if path.is_empty and not was_cut:
         return _report(SKIPPED, IN_STEP, path, order)
-    if standing.rollout:
-        check_unfinished(path, claim.find_unfinished())
-    if not path.is_empty:
-        check_gate(mirror, path, order.gate)
-        _call_hook("BEFORE_ROLLOUT", mirror)
-        _untranslated(_migrate, connection, path, claim)
-    _finish(mirror, connection, path, claim, was_cut=bool(standing.rollout))
+    has_rest = was_cut or _has_rest(mirror, path)
+    claim = Claim(mirror, rollout=order.rollout if has_rest else "", lock=order.lock)
+    if was_cut:
+        _check_interrupted(claim.find_interrupted(), standing, path)
+    _apply(mirror, path, order, claim)
+    if has_rest:
+        _finish(mirror, path, claim, was_cut=was_cut)
     return _report(DONE, _describe(path), path, order)
-
-
-def _migrate(connection: Any, path: Path, claim: Claim) -> None:
-    connection.prepare_database()
-    send_before(path, connection.alias)
-    apply_path(connection, path, claim)
 
 
 def _untranslated(do: Callable[..., _Result], *arguments: Any) -> _Result:
@@ -134,21 +130,63 @@ def _untranslated(do: Callable[..., _Result], *arguments: Any) -> _Result:
     return context.run(do, *arguments)
 
 
+def _check_interrupted(label: str, standing: Standing, path: Path) -> None:
+    """Raise `OperationFailed` if the path leaves a migration as it is, made in part."""
+    name = label.removeprefix("-")
+    app, _, migration = name.partition(".")
+    is_backwards = label != name
+    is_ended = ((app, migration) in standing.applied) != is_backwards
+    if not label or is_ended or any(item.label == label for item in path.changes):
+        return
+    verb = "taken back" if is_backwards else "applied"
+    raise OperationFailed(
+        f"{name} was {verb} in part, and this rollout would leave it so. Complete that "
+        "first, with the rollout that began it or another one to the same migrations."
+    )
+
+
 def _report(outcome: str, detail: str, path: Path, order: Order) -> Outcome:
     return Outcome(outcome, detail, remember(path.reached, rollout=order.rollout))
 
 
-def _finish(
-    mirror: Mirror, connection: Any, path: Path, claim: Claim, *, was_cut: bool
-) -> None:
+def _apply(mirror: Mirror, path: Path, order: Order, claim: Claim) -> None:
+    if path.is_empty:
+        claim.take()
+        return
+    check_gate(mirror, path, order.gate)
+    _call_hook("BEFORE_ROLLOUT", mirror)
+    _untranslated(_migrate, connections[mirror.alias], path, claim)
+
+
+def _migrate(connection: Any, path: Path, claim: Claim) -> None:
+    connection.prepare_database()
+    send_before(path, connection.alias)
+    apply_path(connection, path, claim)
+
+
+def _has_rest(mirror: Mirror, path: Path) -> bool:
+    """Whether something follows the migrations, which a kill must not leave out."""
+    conf = get_conf()
+    return (
+        any(not change.is_atomic for change in path.changes)
+        or not connections[mirror.alias].features.can_rollback_ddl
+        or "AFTER_ROLLOUT" in conf.hooks
+        or bool(conf.cleared_caches)
+        or not is_quiet(path)
+        or (has_own_site(mirror) and not has_right_site(mirror))
+    )
+
+
+def _finish(mirror: Mirror, path: Path, claim: Claim, *, was_cut: bool) -> None:
     """Do what follows the migrations; again if a kill came in between."""
     claim.check()
-    claim.take()
-    _untranslated(partial(send_after, path, connection.alias, is_forced=was_cut))
+    if was_cut or not is_quiet(path):
+        _untranslated(send_after, path, mirror.alias)
     if has_own_site(mirror):
         update_site(mirror)
     for alias in get_conf().cleared_caches:
         caches[alias].clear()
+    claim.check()
     _call_hook("AFTER_ROLLOUT", mirror)
     claim.finish()
 

@@ -53,14 +53,20 @@ class Change:
         return f"{self.migration.app_label}.{self.migration.name}"
 
     @property
-    def mark(self) -> str:
-        """What a database says that stands in the middle of it."""
-        return f"{self.name} backwards" if self.is_backwards else self.name
+    def label(self) -> str:
+        """The migration and its direction, for what is written of its progress."""
+        return f"-{self.name}" if self.is_backwards else self.name
 
     @property
     def is_atomic(self) -> bool:
         """Whether the migration asks for one transaction around all of it."""
         return bool(self.migration.atomic)
+
+    def get_reached(self, applied: frozenset[Key]) -> frozenset[Key]:
+        """Return what is applied after it, where `applied` was before."""
+        if self.is_backwards:
+            return applied.difference(self.keys)
+        return applied.union(self.keys)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,13 +115,9 @@ class Path:
 
 def reach(applied: frozenset[Key], changes: Iterable[Change]) -> frozenset[Key]:
     """Return what is applied after `changes`."""
-    found = set(applied)
     for change in changes:
-        if change.is_backwards:
-            found.difference_update(change.keys)
-        else:
-            found.update(change.keys)
-    return frozenset(found)
+        applied = change.get_reached(applied)
+    return applied
 
 
 def describe_key(key: Key) -> str:

@@ -1,15 +1,14 @@
 """Bring mirrors in step with the running code: which, in what order, until when."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from threading import Event
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 from django.core.management import call_command
 
-from django_mirrors.conf import get_conf
 from django_mirrors.context import use_original
 from django_mirrors.exceptions import OperationFailed, UnknownMirror
 from django_mirrors.mirror import Mirror
@@ -21,14 +20,25 @@ from django_mirrors.operations.release import (
     migrate,
 )
 from django_mirrors.operations.reports import DONE, FAILED, SKIPPED, Report, StepResult
-from django_mirrors.operations.rollout.bringing import bring, check_health
+from django_mirrors.operations.rollout.bringing import ENDED
 from django_mirrors.operations.rollout.changes import Target
-from django_mirrors.operations.rollout.gate import NEVER
 from django_mirrors.operations.rollout.journal import CANCEL, CANCELLED, Journal
 from django_mirrors.operations.rollout.orders import Order
 from django_mirrors.operations.rollout.paths import check_targets
+from django_mirrors.operations.rollout.steps import (
+    BRING,
+    CHECK,
+    LOCK,
+    RolloutStep,
+    build_order,
+)
 from django_mirrors.operations.rollout.waves import Wave, build_waves
-from django_mirrors.operations.runner import NOT_BEGUN, OnStep, run_steps
+from django_mirrors.operations.runner import (
+    NOT_BEGUN,
+    OnStep,
+    run_steps,
+    stop_on_interrupt,
+)
 from django_mirrors.registry import mirrors as fleet
 
 __all__ = ["OnWave", "Options", "resume_rollout", "roll_out", "stop_rollout"]
@@ -36,7 +46,6 @@ __all__ = ["OnWave", "Options", "resume_rollout", "roll_out", "stop_rollout"]
 OnWave = Callable[[Wave, int, int], None]  # the wave, its number from 1, how many
 OpenExecutor = Callable[[int], Any]
 
-_LOCK = "rollout"
 _LOOK_SECONDS = 1.0  # between two looks at what an operator asks
 
 
@@ -70,7 +79,8 @@ class _Rollout:
     max_failures: int | None
     on_step: OnStep | None
     on_wave: OnWave | None
-    tried: frozenset[str] = frozenset()  # mirrors that failed before
+    stopped: Event  # by Ctrl-C, by an operator, or by too many failures
+    is_resumed: bool = False
 
 
 def roll_out(
@@ -94,7 +104,11 @@ def roll_out(
     chosen = options or Options()
     uid = uuid4()
     check_targets(chosen.targets)
-    with _open(executor, jobs) as opened, _hold(uid) as lock:
+    with (
+        _open(executor, jobs) as opened,
+        _hold(uid) as lock,
+        stop_on_interrupt() as stopped,
+    ):
         _bring_original(with_original=with_original)
         waves = build_waves(mirrors, canary=chosen.canary, waves=chosen.waves)
         journal = Journal.begin(
@@ -104,6 +118,7 @@ def roll_out(
                 "release": get_release(),
                 "waves": [[wave.title, list(wave.mirrors)] for wave in waves],
             },
+            lock=lock,
         )
         if chosen.collects_static:
             call_command("collectstatic", interactive=False, verbosity=0)
@@ -114,6 +129,7 @@ def roll_out(
             max_failures=max_failures,
             on_step=on_step,
             on_wave=on_wave,
+            stopped=stopped,
         )
         return _run(work, waves, done=frozenset())
 
@@ -134,15 +150,19 @@ def resume_rollout(
     `only` if that is given. The report tells of all of it. Raises `OperationFailed` if
     the running code is of another release.
     """
-    journal = Journal.find(uid)
-    with _open(executor, jobs) as opened, _hold(journal.id) as lock:
-        release = get_release()
+    found = Journal.find(uid).id
+    with (
+        _open(executor, jobs) as opened,
+        _hold(found) as lock,
+        stop_on_interrupt() as stopped,
+    ):
+        journal, release = Journal.find(found), get_release()
         if journal.plan["release"] != release:
             raise OperationFailed(
                 f"Rollout {journal.id} is of release '{journal.plan['release']}', and "
                 f"this code is '{release}'. Begin a new rollout."
             )
-        journal.resume()
+        journal.resume(lock)
         waves = tuple(
             Wave(title=title, mirrors=tuple(names))
             for title, names in journal.plan["waves"]
@@ -154,7 +174,8 @@ def resume_rollout(
             max_failures=max_failures,
             on_step=on_step,
             on_wave=on_wave,
-            tried=journal.read_failed(),
+            stopped=stopped,
+            is_resumed=True,
         )
         done = journal.read_done()
         if only is not None:
@@ -173,7 +194,7 @@ def stop_rollout(request: str, uid: str = "") -> str:
     journal = Journal.find(uid)
     if journal.summarise().finished is not None:
         raise OperationFailed(f"Rollout {journal.id} has ended already.")
-    if find_operation(_LOCK) == _describe(journal.id):
+    if find_operation(LOCK) == _describe(journal.id):
         journal.ask(request)
     elif request == CANCEL:
         journal.end(CANCELLED)
@@ -192,7 +213,7 @@ def _open(executor: OpenExecutor | None, jobs: int) -> Any:
 
 
 def _hold(uid: object) -> Any:
-    return hold_lock(_LOCK, operation=_describe(uid))
+    return hold_lock(LOCK, operation=_describe(uid))
 
 
 def _describe(uid: object) -> str:
@@ -220,22 +241,25 @@ def _run(
     done: frozenset[str],
     left_out: frozenset[str] = frozenset(),
 ) -> Report:
-    order, not_begun = _build_order(work), list[StepResult]()
+    order = build_order(work.journal.id, work.journal.plan, work.lock)
+    not_begun = list[StepResult]()
     left = [_reduce(wave, done | left_out) for wave in waves]
     failures = 0
     for number, wave in enumerate(left, start=1):
-        if not_begun or failures:  # of a wave before
+        if not_begun or failures or work.stopped.is_set():
             not_begun += _skip(wave, work.on_step)
             continue
+        changed = _list_unchecked(work, waves[number - 1], number, left_out)
         if wave.mirrors:
             if work.on_wave is not None:
                 work.on_wave(wave, number, len(left))
             report = _run_wave(work, order, wave, number)
             not_begun += [item for item in report.results if item.detail == NOT_BEGUN]
             failures += len(report.failures)
+            changed |= {item.mirror for item in report.results if item.outcome == DONE}
         is_last = not any(item.mirrors for item in left[number:])
         if not failures and not not_begun and not is_last:
-            failures += _check_wave(work, number)
+            failures += _check_wave(work, order, changed, number)
     not_begun += [_build_not_begun(name) for name in left_out]
     return _close(work, not_begun)
 
@@ -249,22 +273,8 @@ def _build_not_begun(name: str) -> StepResult:
     return StepResult(mirror=name, outcome=SKIPPED, detail=NOT_BEGUN)
 
 
-def _build_order(work: _Rollout) -> Order:
-    plan = work.journal.plan
-    return Order(
-        rollout=work.journal.id,
-        lock=work.lock,
-        targets=tuple((app, name) for app, name in plan["targets"]),
-        is_fake=plan["fake"],
-        gate=NEVER if plan["allow_breaking"] else get_conf().gate,
-    )
-
-
 def _run_wave(work: _Rollout, order: Order, wave: Wave, number: int) -> Report:
     def take(result: StepResult) -> None:
-        if result.outcome == SKIPPED and result.mirror in work.tried:
-            # It was changed, and its health is still to be checked.
-            result = replace(result, outcome=DONE)
         if result.detail != NOT_BEGUN:
             work.journal.add(result, wave=number)
         if work.on_step is not None:
@@ -276,9 +286,10 @@ def _run_wave(work: _Rollout, order: Order, wave: Wave, number: int) -> Report:
     report = run_steps(
         "rollout",
         found,
-        partial(bring, order=order),
+        RolloutStep(kind=BRING, order=order),
         identity=work.journal.id,
         executor=work.executor,
+        stopped=work.stopped,
         max_failures=work.max_failures,
         on_step=take,
         on_tick=_Look(work),
@@ -329,20 +340,30 @@ def _skip(wave: Wave, on_step: OnStep | None) -> list[StepResult]:
     return skipped
 
 
-def _check_wave(work: _Rollout, number: int) -> int:
-    """Look at the health of the mirrors that were changed; return how many are ill.
+def _list_unchecked(
+    work: _Rollout, wave: Wave, number: int, left_out: frozenset[str]
+) -> set[str]:
+    """Return the mirrors of a wave that was interrupted, well or not."""
+    if not work.is_resumed or number <= work.journal.passed:
+        return set()
+    return set(wave.mirrors).difference(left_out)
 
-    Not twice, though the rollout was interrupted; nor never, if it was just then.
-    """
-    if number <= work.journal.checked:
-        return 0
-    found, _ = _find_mirrors(work.journal.read_changed(number))
-    checked = run_steps("health", found, check_health, executor=work.executor)
+
+def _check_wave(work: _Rollout, order: Order, names: Iterable[str], number: int) -> int:
+    """Look at the health of mirrors; return how many are ill."""
+    found, _ = _find_mirrors(sorted(names))
+    checked = run_steps(
+        "health",
+        [mirror for mirror in found if mirror.state not in ENDED],
+        RolloutStep(kind=CHECK, order=order),
+        executor=work.executor,
+        stopped=work.stopped,
+    )
     for result in checked.failures:
         work.journal.add(result, wave=number)
     work.journal.flush()
-    if not checked.failures:
-        work.journal.note_checked(number)
+    if not checked.failures and not work.stopped.is_set():
+        work.journal.pass_wave(number)
     return len(checked.failures)
 
 
@@ -355,7 +376,7 @@ def _close(work: _Rollout, not_begun: list[StepResult]) -> Report:
         work.journal.stop("paused" if request else "stopped")
     else:
         work.journal.end("failed" if report.failures else "done")
-    known = {item.mirror for item in report.results}  # of those left out, some failed
-    more = (item for item in not_begun if item.mirror not in known)
-    results = sorted((*report.results, *more), key=lambda item: item.mirror)
+    known = {item.mirror for item in report.results}  # that failed before, perhaps
+    rest = [item for item in not_begun if item.mirror not in known]
+    results = sorted((*report.results, *rest), key=lambda item: item.mirror)
     return Report(operation=report.operation, id=report.id, results=tuple(results))

@@ -1,13 +1,14 @@
 """What a rollout did so far, for whoever goes on with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from django_mirrors.context import use_original
@@ -15,7 +16,7 @@ from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.models import OperationRecord, StepRecord
 from django_mirrors.operations import ledger
-from django_mirrors.operations.locks import describe_process
+from django_mirrors.operations.locks import Lock, describe_process
 from django_mirrors.operations.reports import DONE, FAILED, Report, StepResult
 
 __all__ = ["CANCEL", "CANCELLED", "OPERATION", "PAUSE", "Journal", "Summary"]
@@ -50,11 +51,14 @@ class Journal:
     """The record of one rollout.
 
     Results are written in batches, so a kill loses the last half second of them. That
-    harms nothing: what is applied in a mirror stands in its own database.
+    harms nothing: what is applied in a mirror stands in its own database. Whoever works
+    on the rollout writes under its lock: one that was paused, and wakes after another
+    has taken over, is refused with `OperationLocked`.
     """
 
-    def __init__(self, record: OperationRecord) -> None:
+    def __init__(self, record: OperationRecord, *, lock: Lock | None = None) -> None:
         self._record = record
+        self._lock = lock  # None for those who only look
         self._waiting: list[tuple[StepResult, int]] = []
         self._flushed = monotonic()
 
@@ -70,19 +74,21 @@ class Journal:
         return plan
 
     @classmethod
-    def begin(cls, uid: UUID, plan: Mapping[str, Any]) -> "Journal":
+    def begin(cls, uid: UUID, plan: Mapping[str, Any], *, lock: Lock) -> "Journal":
         """Return the journal of a rollout that begins now; it ends those before."""
-        with use_original():
+        record = OperationRecord(
+            uid=uid,
+            operation=OPERATION,
+            holder=describe_process(),
+            plan=dict(plan),
+        )
+        journal = cls(record, lock=lock)
+        with journal._writing():
             _find().filter(finished=None).update(
                 finished=timezone.now(), outcome="superseded"
             )
-            record = OperationRecord.objects.create(
-                uid=uid,
-                operation=OPERATION,
-                holder=describe_process(),
-                plan=dict(plan),
-            )
-        return cls(record)
+            record.save(force_insert=True)
+        return journal
 
     @classmethod
     def find(cls, uid: str = "") -> "Journal":
@@ -121,13 +127,24 @@ class Journal:
             allow_breaking=plan["allow_breaking"],
         )
 
-    def resume(self) -> None:
+    @property
+    def passed(self) -> int:
+        """How many waves are done, their mirrors found well."""
+        return int(self._record.step or 0)
+
+    def pass_wave(self, number: int) -> None:
+        """Write down that the mirrors of a wave are well."""
+        with self._writing():
+            _find().filter(pk=self._record.pk).update(step=str(number))
+
+    def resume(self, lock: Lock) -> None:
         """Go on with it. Raises `OperationFailed` if it was cancelled or superseded."""
         if self._record.outcome in {CANCELLED, "superseded"}:
             raise OperationFailed(
                 f"Rollout {self.id} was {self._record.outcome}. Begin a new one."
             )
-        with use_original():
+        self._lock = lock
+        with self._writing():
             _find().filter(pk=self._record.pk).update(
                 holder=describe_process(), request="", outcome="", finished=None
             )
@@ -138,42 +155,17 @@ class Journal:
             found = self._find_steps().exclude(outcome=FAILED)
             return frozenset(found.values_list("mirror", flat=True))
 
-    def read_failed(self) -> frozenset[str]:
-        """Return the names of the mirrors that are to be tried again."""
+    def find_done(self, mirror: str) -> StepResult | None:
+        """Return what was done to a mirror that needs nothing any more, or None."""
         with use_original():
-            found = self._find_steps().filter(outcome=FAILED)
-            return frozenset(found.values_list("mirror", flat=True))
-
-    def read_changed(self, wave: int) -> tuple[str, ...]:
-        """Return the names of the mirrors of a wave that were changed."""
-        with use_original():
-            found = self._find_steps().filter(wave=wave, outcome=DONE)
-            return tuple(found.order_by("mirror").values_list("mirror", flat=True))
-
-    @property
-    def checked(self) -> int:
-        """The number of the last wave whose mirrors were found to be well."""
-        return int(self._record.step or 0)
-
-    def note_checked(self, wave: int) -> None:
-        """Write down that the mirrors of a wave are well."""
-        self._record.step = str(wave)
-        with use_original():
-            _find().filter(pk=self._record.pk).update(step=self._record.step)
+            found = self._find_steps().filter(mirror=mirror).exclude(outcome=FAILED)
+            return next(map(_build_result, found), None)
 
     def read_report(self) -> Report:
         """Return everything that it did, also before it was interrupted."""
         with use_original():
-            results = tuple(
-                StepResult(
-                    mirror=item.mirror,
-                    outcome=item.outcome,
-                    error=item.error,
-                    seconds=item.seconds,
-                    detail=item.detail,
-                )
-                for item in self._find_steps().order_by("mirror").iterator()
-            )
+            found = self._find_steps().order_by("mirror").iterator()
+            results = tuple(map(_build_result, found))
         return Report(operation=OPERATION, id=self.id, results=results)
 
     def add(self, result: StepResult, *, wave: int) -> None:
@@ -195,15 +187,16 @@ class Journal:
         self._flushed = monotonic()
         if not waiting:
             return
-        rows = [_build_row(self._record, *item) for item in waiting]
-        with use_original():
+        # Together: a mirror that is written down as done is not looked at again.
+        with self._writing():
+            rows = [_build_row(self._record, *item) for item in waiting]
             StepRecord.objects.bulk_create(
                 rows,
                 update_conflicts=True,
                 unique_fields=_find_unique_fields(),
                 update_fields=_CHANGING,
             )
-        self._enter_ledger(result for result, _ in waiting)
+            self._enter_ledger(result for result, _ in waiting)
 
     def find_request(self) -> str:
         """Return what an operator asks in the meantime, or ''."""
@@ -219,7 +212,7 @@ class Journal:
     def end(self, outcome: str) -> None:
         """Write down how it ended."""
         self.flush()
-        with use_original():
+        with self._writing():
             _find().filter(pk=self._record.pk).update(
                 outcome=outcome, finished=timezone.now()
             )
@@ -227,8 +220,16 @@ class Journal:
     def stop(self, outcome: str) -> None:
         """Write down that it stopped, and can be resumed."""
         self.flush()
-        with use_original():
+        with self._writing():
             _find().filter(pk=self._record.pk).update(outcome=outcome)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write in one transaction, during which nobody can take the lock over."""
+        with use_original(), transaction.atomic(using=ORIGINAL_NAME):
+            if self._lock is not None:
+                self._lock.renew()
+            yield
 
     def _enter_ledger(self, results: Iterable[StepResult]) -> None:
         plan, groups = self.plan, dict[str, list[str]]()
@@ -267,6 +268,16 @@ def _find_unique_fields() -> tuple[str, ...] | None:
     features = connections[ORIGINAL_NAME].features
     has_target = features.supports_update_conflicts_with_target
     return ("operation", "mirror") if has_target else None
+
+
+def _build_result(record: StepRecord) -> StepResult:
+    return StepResult(
+        mirror=record.mirror,
+        outcome=record.outcome,
+        error=record.error,
+        seconds=record.seconds,
+        detail=record.detail,
+    )
 
 
 def _build_row(record: OperationRecord, result: StepResult, wave: int) -> StepRecord:

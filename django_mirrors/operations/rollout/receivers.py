@@ -18,7 +18,7 @@ from django.utils.module_loading import module_has_submodule
 from django_mirrors import _compat_migrations
 from django_mirrors.operations.rollout.changes import Path
 
-__all__ = ["complete_plan", "send_after", "send_before"]
+__all__ = ["complete_plan", "is_quiet", "send_after", "send_before"]
 
 # They make content types, permissions and the first site from the models alone.
 _OF_DJANGO = "django.contrib."
@@ -64,17 +64,27 @@ def send_before(path: Path, alias: str) -> None:
             receiver(**_build_arguments(config, path.plan, path.before.apps, alias))
 
 
-def send_after(path: Path, alias: str, *, is_forced: bool = False) -> None:
-    """Send `post_migrate`, unless nobody would find anything to do."""
-    if is_forced or not _is_quiet(path):
-        emit_post_migrate_signal(
-            0,
-            False,  # noqa: FBT003 - Django's
-            alias,
-            stdout=StringIO(),
-            apps=path.final_apps,
-            plan=path.plan,
-        )
+def send_after(path: Path, alias: str) -> None:
+    """Send `post_migrate`."""
+    emit_post_migrate_signal(
+        0,
+        False,  # noqa: FBT003 - Django's
+        alias,
+        stdout=StringIO(),
+        apps=path.final_apps,
+        plan=path.plan,
+    )
+
+
+def is_quiet(path: Path) -> bool:
+    """Whether nobody who waits for `post_migrate` would find anything to do."""
+    if not all(_is_of_django(item) for _, item in _iter_receivers(post_migrate)):
+        return False
+    operations = (item for migration, _ in path.plan for item in migration.operations)
+    return all(
+        isinstance(item, _QUIET) and type(item).__module__.startswith("django.")
+        for item in operations
+    )
 
 
 @cache
@@ -102,16 +112,6 @@ def _build_arguments(
         "apps": rendered,
         "plan": plan,
     }
-
-
-def _is_quiet(path: Path) -> bool:
-    if not all(_is_of_django(item) for _, item in _iter_receivers(post_migrate)):
-        return False
-    operations = (item for migration, _ in path.plan for item in migration.operations)
-    return all(
-        isinstance(item, _QUIET) and type(item).__module__.startswith("django.")
-        for item in operations
-    )
 
 
 def _is_of_django(receiver: Any) -> bool:

@@ -15,11 +15,21 @@ __all__ = ["redo"]
 # single one is executed whole or not at all.
 _DONE_ALREADY = frozenset({
     1050,  # the table exists
+    1051,  # the table that is dropped is gone
     1060,  # the column exists
     1061,  # the index exists
     1091,  # what is dropped is gone
+    1176,  # the index that is renamed is gone
     1826,  # the foreign key exists
 })  # fmt: skip
+
+_RENAMING = (
+    migrations.AlterModelTable,
+    migrations.AlterOrderWithRespectTo,
+    migrations.AlterUniqueTogether,
+    migrations.RenameField,
+    migrations.RenameModel,
+)
 
 # By name, since to import them needs the driver of PostgreSQL.
 _ADD_INDEX = "django.contrib.postgres.operations.AddIndexConcurrently"
@@ -30,10 +40,12 @@ def redo(editor: Any, migration: str, move: Move, make: Callable[[], None]) -> N
     """Make the operation again, after a kill in the middle of it.
 
     Code is run again. Raises `OperationFailed` for SQL of which nobody can know whether
-    it was executed.
+    it was executed, and for what is decided by what it has changed already.
     """
     operation = move.operation
-    if isinstance(operation, migrations.RunSQL):
+    if isinstance(operation, migrations.RunSQL) or _is_puzzling(
+        editor, migration, move
+    ):
         raise OperationFailed(
             f"{migration} was interrupted in '{operation.describe()}', outside a "
             "transaction: whether that was executed cannot be known. See for yourself, "
@@ -49,6 +61,19 @@ def redo(editor: Any, migration: str, move: Move, make: Callable[[], None]) -> N
         return
     with _tolerating(editor):
         make()
+
+
+def _is_puzzling(editor: Any, migration: str, move: Move) -> bool:
+    """Whether a part of the operation hides what else there was to do."""
+    if editor.connection.vendor != "mysql":
+        return False  # elsewhere a transaction holds such operations
+    operation = move.operation
+    if isinstance(operation, migrations.AlterField):
+        # The key that was dropped is not there to tell that it must come back.
+        key = migration.partition(".")[0], operation.model_name_lower
+        before = move.before.models[key].fields[operation.name]
+        return bool(before.is_relation or operation.field.is_relation)
+    return isinstance(operation, _RENAMING)
 
 
 def _drop_index(editor: Any, name: str) -> None:
@@ -70,6 +95,13 @@ def _tolerate(
     try:
         return execute(sql, params, many, context)
     except DatabaseError as error:
-        if error.args and error.args[0] in _DONE_ALREADY:
+        if _was_done(error):
             return None
         raise
+
+
+def _was_done(error: DatabaseError) -> bool:
+    code, text = (*error.args, None, "")[:2]
+    # MariaDB says of a foreign key that exists that it cannot create the table.
+    is_key = code == 1005 and "errno: 121 " in str(text)
+    return is_key or code in _DONE_ALREADY

@@ -5,21 +5,15 @@ from typing import Any
 
 from django.db import DatabaseError
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Q, QuerySet
 
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
 from django_mirrors.models import Marker
 from django_mirrors.operations.locks import Lock
-from django_mirrors.operations.rollout.changes import Key, Path
+from django_mirrors.operations.rollout.changes import Key
 
-__all__ = [
-    "Claim",
-    "Progress",
-    "Standing",
-    "StandsElsewhere",
-    "check_unfinished",
-    "read_standing",
-]
+__all__ = ["Claim", "Progress", "Standing", "StandsElsewhere", "read_standing"]
 
 # One question for each mirror, since most have nothing to do.
 _STANDING = (
@@ -80,7 +74,7 @@ class Claim:
 
     def __init__(self, mirror: Mirror, *, rollout: str, lock: Lock) -> None:
         self._mirror = mirror
-        self._rollout = rollout
+        self._rollout = rollout  # "" if nothing is left to do after the migrations
         self._lock = lock
 
     def check(self) -> None:
@@ -108,51 +102,54 @@ class Claim:
 
     def finish(self) -> None:
         """Let the database say that the rollout has nothing left to do."""
-        Marker.objects.filter(uid=self._mirror.uid, rollout=self._rollout).update(
+        self._find_marker().update(
             rollout="", migration="", operations=0, is_begun=False
         )
 
-    def find_unfinished(self) -> str:
-        """Return the mark of the change that the database is in the middle of, or ''.
-
-        It may have been completed by hand since.
-        """
+    def find_interrupted(self) -> str:
+        """Return the label of the change that was made in part, or ''."""
         found = Marker.objects.filter(uid=self._mirror.uid)
         return found.values_list("migration", flat=True).first() or ""
 
-    def read_progress(self, mark: str) -> Progress:
-        """Return how far the change came here."""
-        marker = Marker.objects.filter(uid=self._mirror.uid, migration=mark)
+    def read_progress(self, migration: str) -> Progress:
+        """Return how far `migration` came here."""
+        marker = Marker.objects.filter(uid=self._mirror.uid, migration=migration)
         for operations, is_begun in marker.values_list("operations", "is_begun"):
             return Progress(operations=operations, is_begun=is_begun)
         return Progress()
 
-    def write_progress(self, mark: str, progress: Progress) -> None:
-        """Write down how far the change came; "" when it is recorded."""
-        Marker.objects.filter(uid=self._mirror.uid).update(
-            migration=mark,
+    def write_progress(self, migration: str, progress: Progress, new: Progress) -> None:
+        """Write down how far `migration` came since `progress`.
+
+        In a transaction nobody else can until it ends. Raises `StandsElsewhere`, or
+        `OperationLocked`, if somebody else has gone on with it.
+        """
+        self._advance(
+            migration,
+            progress,
+            migration=migration,
+            operations=new.operations,
+            is_begun=new.is_begun,
+        )
+
+    def end_progress(self, migration: str, progress: Progress) -> None:
+        """Forget how far `migration` came: it is recorded. See write_progress()."""
+        self._advance(migration, progress, migration="", operations=0, is_begun=False)
+
+    def _advance(self, name: str, progress: Progress, **values: Any) -> None:
+        before = Q(
+            migration=name,
             operations=progress.operations,
             is_begun=progress.is_begun,
         )
+        if progress == Progress():
+            before |= ~Q(migration=name)
+        if not self._find_marker().filter(before).update(**values):
+            self._lock.confirm()
+            raise StandsElsewhere(self._mirror.alias)
 
-
-def check_unfinished(path: Path, mark: str) -> None:
-    """Raise `OperationFailed` if the path leaves a change behind that is half made.
-
-    Where it would go on nobody could know any more.
-    """
-    if not mark:
-        return
-    name, _, direction = mark.partition(" ")
-    is_applied = tuple(name.split(".", 1)) in path.applied
-    if is_applied != bool(direction):
-        return  # somebody has completed it by hand
-    if path.changes and path.changes[0].mark == mark:
-        return
-    if any(change.is_fake and change.mark == mark for change in path.changes):
-        return
-    was = "taken back" if direction else "applied"
-    raise OperationFailed(
-        f"{name} was interrupted while it was {was}, and is complete neither way. "
-        "Finish that first, with a rollout '--to' it alone, or by hand."
-    )
+    def _find_marker(self) -> QuerySet[Marker]:
+        """Return the marker of the mirror, unless another rollout has taken it."""
+        return Marker.objects.filter(
+            uid=self._mirror.uid, rollout=self._rollout, fence=self._lock.fence
+        )

@@ -350,8 +350,9 @@ def test_nothing_else_is_done_while_a_migration_is_half_made(books):
         go("books", targets=(("shop", None),))
 
     assert str(caught.value) == (
-        "shop.0002_note was interrupted while it was applied, and is complete neither "
-        "way. Finish that first, with a rollout '--to' it alone, or by hand."
+        "shop.0002_note was applied in part, and this rollout would leave it so. "
+        "Complete that first, with the rollout that began it or another one to the "
+        "same migrations."
     )
 
 
@@ -368,7 +369,7 @@ def test_migration_that_is_taken_back_in_parts_continues_that_way_only(books):
         go("books", targets=(("shop", FIRST),))
     assert not has_column("books", "shop_book", "more")
 
-    with pytest.raises(OperationFailed, match="interrupted while it was taken back"):
+    with pytest.raises(OperationFailed, match="was taken back in part"):
         go("books")
     operations[1] = migrations.RunPython(NOTHING, NOTHING)
     books.remove("shop", SECOND)

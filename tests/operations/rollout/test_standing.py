@@ -13,6 +13,7 @@ from django_mirrors.operations.rollout.standing import (
     Claim,
     Progress,
     Standing,
+    StandsElsewhere,
     read_standing,
 )
 from tests.operations.rollout.acting import execute, record
@@ -71,11 +72,11 @@ def test_finished_rollout_leaves_nothing(two, lock):
     claim = build_claim("books", lock)
     with use_mirror("books"):
         claim.take()
-        claim.write_progress("shop.0001", Progress(operations=2, is_begun=True))
+        claim.write_progress("shop.0001", Progress(), Progress(operations=2))
 
         claim.finish()
 
-        assert claim.find_unfinished() == ""
+        assert claim.find_interrupted() == ""
         assert claim.read_progress("shop.0001") == Progress()
     assert read("books").rollout == ""
 
@@ -113,11 +114,26 @@ def test_marker_of_another_mirror_is_not_taken(two, lock):
 def test_progress_is_that_of_one_migration(two, lock):
     claim = build_claim("books", lock)
     with use_mirror("books"):
-        claim.write_progress("shop.0001", Progress(operations=2, is_begun=True))
+        claim.take()
+        claim.write_progress("shop.0001", Progress(), Progress(operations=2))
 
-        assert claim.read_progress("shop.0001") == Progress(operations=2, is_begun=True)
-        assert claim.read_progress("shop.0001 backwards") == Progress()
-        assert claim.find_unfinished() == "shop.0001"
+        assert claim.read_progress("shop.0001") == Progress(operations=2)
+        assert claim.read_progress("-shop.0001") == Progress()
+        assert claim.find_interrupted() == "shop.0001"
+
+
+def test_progress_of_somebody_else_is_not_written_over(two, lock):
+    claim, one = build_claim("books", lock), Progress(operations=1)
+    with use_mirror("books"):
+        claim.take()
+        claim.write_progress("shop.0001", Progress(), Progress(operations=2))
+
+        with pytest.raises(StandsElsewhere):
+            claim.write_progress("shop.0001", one, Progress(operations=2))
+        with pytest.raises(StandsElsewhere):
+            claim.end_progress("shop.0001", one)
+
+        assert claim.read_progress("shop.0001") == Progress(operations=2)
 
 
 def test_applied_migrations_that_the_code_has_not_are_seen(two):
