@@ -13,13 +13,12 @@ from django_mirrors.operations.rollout.standing import (
     Claim,
     Progress,
     Standing,
+    StandsElsewhere,
     read_standing,
 )
 from tests.operations.rollout.acting import execute, record
 
 pytestmark = pytest.mark.django_db
-
-HALFWAY = Progress(operations=2, is_begun=True)
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_finished_rollout_leaves_nothing(two, lock):
     claim = build_claim("books", lock)
     with use_mirror("books"):
         claim.take()
-        claim.write_progress("shop.0001", Progress(), HALFWAY)
+        claim.write_progress("shop.0001", Progress(), Progress(operations=2))
 
         claim.finish()
 
@@ -116,11 +115,25 @@ def test_progress_is_that_of_one_migration(two, lock):
     claim = build_claim("books", lock)
     with use_mirror("books"):
         claim.take()
-        claim.write_progress("shop.0001", Progress(), HALFWAY)
+        claim.write_progress("shop.0001", Progress(), Progress(operations=2))
 
-        assert claim.read_progress("shop.0001") == HALFWAY
+        assert claim.read_progress("shop.0001") == Progress(operations=2)
         assert claim.read_progress("-shop.0001") == Progress()
         assert claim.find_interrupted() == "shop.0001"
+
+
+def test_progress_of_somebody_else_is_not_written_over(two, lock):
+    claim, one = build_claim("books", lock), Progress(operations=1)
+    with use_mirror("books"):
+        claim.take()
+        claim.write_progress("shop.0001", Progress(), Progress(operations=2))
+
+        with pytest.raises(StandsElsewhere):
+            claim.write_progress("shop.0001", one, Progress(operations=2))
+        with pytest.raises(StandsElsewhere):
+            claim.end_progress("shop.0001", one)
+
+        assert claim.read_progress("shop.0001") == Progress(operations=2)
 
 
 def test_applied_migrations_that_the_code_has_not_are_seen(two):
