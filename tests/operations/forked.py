@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.db import connections, transaction
@@ -190,6 +191,7 @@ def main(directory: str, scene: str, *arguments: str) -> None:
         "SHARES": {"DATABASE": "films", "STORAGE": "films"},
         "STATE": "active",
     }
+    Path(directory, "books.sqlite3").touch()
     options = {"RECORDS": False, "SNAPSHOT": None}
     with override_settings(MIRRORS=definitions, MIRRORS_OPTIONS=options):
         found = _SCENES[scene](*arguments)
