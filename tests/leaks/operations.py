@@ -200,8 +200,8 @@ LEAKS = [
     Leak(
         "rows are written while they are moved, and lost",
         "db/reaching.py",
-        "            if is_read_only(self.settings_dict):\n                begin",
-        "            if False:\n                begin",
+        "        if is_read_only(self.settings_dict):\n            begin",
+        "        if False:\n            begin",
         VISITORS,
     ),
     Leak(
