@@ -120,6 +120,33 @@ def test_error_of_a_step_names_what_went_wrong(release):
     assert result.error == "ValueError: This shop is closed. (shop.0001_initial)"
 
 
+def test_migration_and_its_record_are_one(books, monkeypatch):
+    books.add("shop", FIRST, AUTHOR, BOOK)
+
+    def forget(connection, change):
+        raise ValueError("The pen is dry.")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="pen is dry"):
+        patch.setattr(applying, "_record", forget)
+        go("books")
+
+    assert list_tables("books", "shop") == []
+
+
+def test_migration_during_which_the_lock_is_lost_leaves_nothing(books):
+    def lose(apps, schema_editor):
+        order.lock.until = 0
+
+    books.add("shop", FIRST, AUTHOR, BOOK, migrations.RunPython(lose))
+    order = build_order()
+
+    with pytest.raises(OperationLocked, match="was taken over"):
+        go("books", order)
+
+    assert list_recorded("books", "shop") == []
+    assert list_tables("books", "shop") == []
+
+
 def test_database_that_somebody_else_migrates_meanwhile_is_left_to_them(release):
     release.add("shop", FIRST, AUTHOR, BOOK)
     order = build_order()
