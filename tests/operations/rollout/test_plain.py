@@ -94,10 +94,11 @@ OWN = {
 }
 
 
-def find_statements(release, *operations, **options):
+def find_statements(release, *operations):
     release.add("shop", FIRST, AUTHOR, BOOK)
     release.add("shop", SECOND, *operations)
-    return look("books", **options).changes[-1].statements
+    found = {change.name: change for change in look("books").changes}
+    return found[f"shop.{SECOND}"].statements
 
 
 @pytest.mark.parametrize("operation", PLAIN.values(), ids=PLAIN)
@@ -117,16 +118,23 @@ def test_one_operation_that_is_not_plain_is_enough(release):
 
 
 def test_table_with_a_field_of_the_project_is_made_in_each_mirror(release):
-    own = create("Thing", ("own", OwnField()))
+    release.add("shop", FIRST, AUTHOR, BOOK, create("Thing", ("own", OwnField())))
+    more = migrations.AddField("thing", "note", char(null=True))
+    release.add("shop", SECOND, more)
 
-    assert find_statements(release, own, add_to_thing()) is None
-
-
-def add_to_thing():
-    return migrations.AddField("thing", "note", char(null=True))
+    assert look("books").changes[-1].statements is None
 
 
 def test_field_of_the_project_in_another_table_is_no_hindrance(release):
     release.add("stock", FIRST, create("Thing", ("own", OwnField())))
 
     assert find_statements(release, PLAIN["null"])
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("books", ["postgresql"], indirect=True)
+def test_what_a_database_is_asked_for_first_is_worked_out_in_each(books):
+    books.add("shop", FIRST, AUTHOR, BOOK)
+    books.add("shop", SECOND, migrations.RemoveField("book", "author"))
+
+    assert look("books").changes[-1].statements is None
