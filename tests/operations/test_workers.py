@@ -38,6 +38,7 @@ def play(tmp_path):
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": "tests.settings",
                 "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "",
                 "TEST_ORIGINAL_URL": f"sqlite:///{tmp_path}/original.sqlite3",
             },
         )
