@@ -32,7 +32,11 @@ REMOVALS = [
         replayed=BOTH,
         rows=(ROWS[0],),
     ),
-    case("remove_foreign", migrations.RemoveField("book", "author")),
+    case(
+        "remove_foreign",
+        migrations.RemoveField("book", "author"),
+        replayed=("sqlite",),
+    ),
     case(
         "remove_indexed",
         migrations.RemoveField("book", "note"),
@@ -80,6 +84,7 @@ ALTERATIONS = [
         migrations.AlterField("author", "name", char(50)),
         before=(create("Author", ("name", char(50, unique=True))),),
         rows=ROWS[:1],
+        replayed=("sqlite",),
     ),
     case("alter_index", alter("title", char(50, db_index=True))),
     case(
@@ -87,6 +92,7 @@ ALTERATIONS = [
         migrations.AlterField("author", "name", char(50)),
         before=(create("Author", ("name", char(50, db_index=True))),),
         rows=ROWS[:1],
+        replayed=("sqlite",),
     ),
     case(
         "alter_foreign",
@@ -152,7 +158,11 @@ RENAMINGS = [
             ),
         ),
     ),
-    case("rename_model", migrations.RenameModel("Author", "Writer")),
+    case(
+        "rename_model",
+        migrations.RenameModel("Author", "Writer"),
+        replayed=NOWHERE,
+    ),
     case(
         "rename_model_many",
         migrations.RenameModel("Book", "Volume"),

@@ -135,6 +135,17 @@ CODE = [
         replayed=None,
     ),
     case(
+        "renamed_parts",
+        [
+            create("Shop", ("name", char(db_index=True)), ("book", foreign("Book"))),
+            migrations.RenameField("shop", "book", "volume"),
+            migrations.RenameModel("Shop", "Store"),
+            migrations.AlterModelTable("store", "renamed_parts_other"),
+        ],
+        # In parts, keys are made before the renaming, and keep their first names.
+        modes=TRANSACTIONAL,
+    ),
+    case(
         "not_atomic",
         [
             add("note", char(null=True)),
