@@ -102,8 +102,9 @@ class TracedCursor(Cursor):
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         """Execute one statement."""
-        if leaves_nothing(query):
-            trace: Trace = self.connection.trace
+        # A connection that is not of a pool has none.
+        trace: Trace | None = getattr(self.connection, "trace", None)
+        if trace is not None and leaves_nothing(query):
             trace.run_harmless(super().execute, query, params, **options)  # type: ignore[misc]
         else:
             super().execute(query, params, **options)  # type: ignore[misc]

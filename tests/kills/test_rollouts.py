@@ -114,7 +114,7 @@ def test_workers_that_end_with_their_guardians_leave_the_rest_to_be_resumed(
 
     assert said["code"] == 1
     assert said["said"] == f"1 of {len(rollout.names)} mirrors failed: m01."
-    assert "its guardian is gone too" in " ".join(said["out"].split())
+    assert "ended with the one that watched over it" in " ".join(said["out"].split())
     assert not rollout.find_problems_again()
 
 
