@@ -43,8 +43,8 @@ def command(name: str, *arguments: str) -> Answer:
     except CommandError as error:
         return {"code": error.returncode, "said": str(error), "out": out.getvalue()}
     except Exception:  # noqa: BLE001 - it is told
-        return {"code": -1, "said": traceback.format_exc()}
-    return {"code": 0, "said": out.getvalue()}
+        return {"code": -1, "said": traceback.format_exc(), "out": out.getvalue()}
+    return {"code": 0, "said": out.getvalue(), "out": out.getvalue()}
 
 
 def apart(options: dict[str, Any], *arguments: str) -> Answer:
@@ -122,16 +122,25 @@ def wake() -> None:
     """Let the process go on that was stopped, and wait for its end."""
     process = int((settings.DIRECTORY / "tmp" / "stopped").read_text())
     os.kill(process, signal.SIGCONT)
-    status, until = Path(f"/proc/{process}/stat"), monotonic() + _LONGEST_WAIT
-    while status.exists() and ") Z " not in status.read_text():
+    until = monotonic() + _LONGEST_WAIT
+    while _read_status(process) not in {"", "Z"}:
         assert monotonic() < until, "It does not end."
         sleep(0.01)
+
+
+def _read_status(process: int) -> str:
+    """Return a letter for what a process does, or '' if there is none."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return ""
+    return status.rpartition(") ")[2][0]
 
 
 def await_stop() -> None:
     """Wait until the process that kills its parent is stopped."""
     process = int((settings.DIRECTORY / "tmp" / "stopped").read_text())
-    while ") T " not in Path(f"/proc/{process}/stat").read_text():
+    while _read_status(process) != "T":
         sleep(0.01)
 
 
