@@ -92,10 +92,13 @@ def use_mirrors(
 def _define(mode: str, directory: Path, name: str) -> dict[str, str]:
     if mode == "sqlite":
         return {"DATABASE": f"sqlite:///{directory}/{name}.sqlite3"}
+    if mode == "mysql":
+        return {"DATABASE": f"{get_mariadb_url().rpartition('/')[0]}/{name}"}
+    # Nobody misses what a crash of the server would lose.
+    quick = "?options=-c%20synchronous_commit%3Doff"
     if mode == "schema":
-        return {"DATABASE": get_postgres_url(), "SCHEMA": name}
-    url = get_mariadb_url() if mode == "mysql" else get_postgres_url()
-    return {"DATABASE": f"{url.rpartition('/')[0]}/{name}"}
+        return {"DATABASE": f"{get_postgres_url()}{quick}", "SCHEMA": name}
+    return {"DATABASE": f"{get_postgres_url().rpartition('/')[0]}/{name}{quick}"}
 
 
 def disconnect(name: str) -> None:
