@@ -29,11 +29,12 @@ def find_pooler_problem(mirror: Mirror) -> str:
     if not connection.settings_dict.get("SCHEMA"):
         return ""
     with _open(connection) as one, _open(connection) as two:
-        is_pooled = _is_pooled_by_transaction(one, two)
+        if not _is_pooled_by_transaction(one, two):
+            return ""
         user = _ask(one, "SELECT session_user::text")
-    # The pooler may itself log in as one user for all.
-    is_own = user == connection.settings_dict["USER"] and not _shares_login(mirror)
-    if not is_pooled or is_own:
+    # The pooler may itself log in as one user for all. To find the others who do looks
+    # through the fleet.
+    if user == connection.settings_dict["USER"] and not _shares_login(mirror):
         return ""
     return (
         "what answers at the address of DATABASE is a pooler that gives each "

@@ -19,7 +19,6 @@ __all__ = [
     "Move",
     "Path",
     "Target",
-    "describe_key",
     "reach",
 ]
 
@@ -118,8 +117,3 @@ def reach(applied: frozenset[Key], changes: Iterable[Change]) -> frozenset[Key]:
     for change in changes:
         applied = change.get_reached(applied)
     return applied
-
-
-def describe_key(key: Key) -> str:
-    """Return a migration as people and reports name it."""
-    return f"{key[0]}.{key[1]}"

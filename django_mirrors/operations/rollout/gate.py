@@ -16,9 +16,10 @@ def check_gate(mirror: Mirror, path: Path, gate: str) -> None:
     With the gate "shared" that concerns databases of several mirrors, with "always"
     all: any process may run the release before for a while.
     """
-    if gate == NEVER or (gate == SHARED and not _is_shared(mirror)):
+    if gate == NEVER or not path.breaches:
         return
-    if not path.breaches:
+    # Asked last: it looks through the whole fleet.
+    if gate == SHARED and not _is_shared(mirror):
         return
     first = path.breaches[0]
     more = len(path.breaches) - 1

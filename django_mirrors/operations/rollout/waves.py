@@ -57,11 +57,15 @@ def build_waves(
     no wave names comes last.
     """
     wanted = tuple(waves)
-    owners = [item for item in mirrors if not _follows(item, mirrors)]
+    names = {item.name for item in mirrors}
+    owners: list[Mirror] = []
     followers: dict[str, list[str]] = {}
     for item in mirrors:
-        if _follows(item, mirrors):
+        # It follows if the owner of its database is rolled out to as well.
+        if item.alias != item.name and item.alias in names:
             followers.setdefault(item.alias, []).append(item.name)
+        else:
+            owners.append(item)
     left = sorted(owners, key=lambda item: item.name)
     found: list[tuple[str, list[Mirror]]] = []
     if canary:
@@ -78,13 +82,6 @@ def build_waves(
     )
 
 
-def _follows(mirror: Mirror, mirrors: Iterable[Mirror]) -> bool:
-    """Whether the owner of the mirror's database is rolled out to as well."""
-    return mirror.alias != mirror.name and any(
-        item.name == mirror.alias for item in mirrors
-    )
-
-
 def _take(
     item: str, left: list[Mirror], total: int
 ) -> tuple[list[Mirror], list[Mirror]]:
@@ -92,8 +89,10 @@ def _take(
         count = ceil(total * int(item.removesuffix("%")) / 100) - (total - len(left))
         return left[: max(count, 0)], left[max(count, 0) :]
     key, _, value = item.partition("=")
-    taken = [mirror for mirror in left if mirror.labels.get(key) == value]
-    return taken, [mirror for mirror in left if mirror not in taken]
+    taken, rest = list[Mirror](), list[Mirror]()
+    for mirror in left:
+        (taken if mirror.labels.get(key) == value else rest).append(mirror)
+    return taken, rest
 
 
 def _complete(

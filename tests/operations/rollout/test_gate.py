@@ -7,6 +7,7 @@ from django_mirrors.exceptions import OperationFailed
 from django_mirrors.operations import add_mirror
 from django_mirrors.operations.breaches import Breach
 from django_mirrors.operations.rollout import changes
+from django_mirrors.operations.rollout import gate as gates
 from django_mirrors.operations.rollout.gate import ALWAYS, NEVER, SHARED, check_gate
 from tests.operations.rollout.acting import go, list_recorded, list_tables, look
 from tests.operations.rollout.table.cases import AUTHOR, BOOK
@@ -56,6 +57,15 @@ def test_every_database_is_if_the_project_wants_that(breaches):
 
 def test_no_database_is_if_the_gate_is_open(breaches):
     go("films", gate=NEVER)
+
+    assert list_recorded("films", "shop") == [FIRST]
+
+
+def test_fleet_is_not_looked_through_for_each_mirror(breaches, monkeypatch):
+    breaches.clear()
+    monkeypatch.setattr(gates, "_is_shared", lambda mirror: pytest.fail("It was."))
+
+    go("films", gate=SHARED)
 
     assert list_recorded("films", "shop") == [FIRST]
 
