@@ -26,6 +26,8 @@ MODELS, MIGRATIONS = 20, 15
 LOOPED = 10  # mirrors for Django's own command
 COLUMN, TABLE = "rating", "fleetapp_m00"
 ENGINES = ("sqlite", "postgresql", "schema")
+# As many connections stay open as the limits allow: of files, and of the server.
+OPEN = {"sqlite": 320, "postgresql": 60, "schema": 60}
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     sizes = [int(size) for size in arguments.sizes.split(",")]
     with tempfile.TemporaryDirectory() as directory:
         write_app(Path(directory))
-        configure(Path(directory), max(sizes))
+        configure(Path(directory))
         print(f"{'':44}{'floor s':>9}{'ours s':>9}{'ratio':>7}{'migrate s':>11}")
         for engine in arguments.engines.split(","):
             for size in sizes:
@@ -102,7 +104,7 @@ def write_field(model: int, name: str) -> str:
     )
 
 
-def configure(directory: Path, size: int) -> None:
+def configure(directory: Path) -> None:
     """Set Django up with the app at its release before."""
     import django
     from django.conf import settings
@@ -139,9 +141,6 @@ def configure(directory: Path, size: int) -> None:
         MIRRORS={},
         MIRRORS_OPTIONS={
             "SNAPSHOT": None,
-            # All that the engine's limits allow: the floor has them open as well.
-            "MAX_OPEN_CONNECTIONS": min(size, 300) + 20,
-            "POOL": {"MAX_SIZE": size + 20},
         },
     )
     django.setup()
@@ -193,11 +192,9 @@ def compare(engine: str, size: int, jobs: int, directory: Path) -> None:
 def build_fleet(engine: str, size: int, directory: Path) -> Iterator[list[str]]:
     """Add mirrors at the release before; remove them at the end."""
     from django.conf import settings
-    from django.db import connections
 
-    from django_mirrors import mirrors, use_original
+    from django_mirrors import mirrors
     from django_mirrors.conf import forget_conf
-    from django_mirrors.models import MirrorRecord
     from django_mirrors.operations import add_mirror
     from django_mirrors.operations.databases import get_database_backend
     from tests.benchmarks.provision import build_config
@@ -205,6 +202,8 @@ def build_fleet(engine: str, size: int, directory: Path) -> Iterator[list[str]]:
     places = find_place(engine, directory)
     settings.MIRRORS_OPTIONS = {
         **settings.MIRRORS_OPTIONS,
+        "MAX_OPEN_CONNECTIONS": OPEN[engine],
+        "POOL": {"MAX_SIZE": OPEN[engine]},
         "DEFAULTS": {
             "HOSTS": ["{name}.example"],
             "STORAGE": f"file://{directory}/media/{{name}}/",
@@ -218,25 +217,41 @@ def build_fleet(engine: str, size: int, directory: Path) -> Iterator[list[str]]:
         get_database_backend(shared).create(shared)
     names = [f"{engine}{size}m{number}" for number in range(size)]
     added = names if engine != "sqlite" else names[:1]
-    for name in added:
-        add_mirror(name, {})
-    copy_files(names[len(added) :], names[0])
-    configs = [connections.settings.build_config(mirrors[name]) for name in names]
     try:
+        for name in added:
+            add_mirror(name, {})
+        copy_files(names[len(added) :], names[0])
         yield names
     finally:
-        disconnect()
-        backend = get_database_backend(configs[0])
-        for config in configs if shared is None else ():
+        remove_fleet(names, shared)
+
+
+def remove_fleet(names: list[str], shared: dict[str, Any] | None) -> None:
+    from django.db import connections
+
+    from django_mirrors import mirrors, use_original
+    from django_mirrors.models import MirrorRecord
+    from django_mirrors.operations.databases import get_database_backend
+
+    configs = [
+        connections.settings.build_config(mirrors[name])
+        for name in names
+        if name in mirrors
+    ]
+    disconnect()
+    for config in configs if shared is None else ():
+        backend = get_database_backend(config)
+        if backend.exists(config):
             backend.drop(config)
-        for template in backend.list_templates(configs[0]):
-            backend.drop(backend.build_template_config(configs[0], template))
-        if shared is not None:
-            connections.settings.get_current(names[0])
-            get_database_backend(shared).drop(shared)
-        with use_original():
-            MirrorRecord.objects.filter(name__in=names).delete()
-        mirrors.reload()
+    for config in configs[:1]:
+        backend = get_database_backend(config)
+        for template in backend.list_templates(config):
+            backend.drop(backend.build_template_config(config, template))
+    if shared is not None:
+        get_database_backend(shared).drop(shared)
+    with use_original():
+        MirrorRecord.objects.filter(name__in=names).delete()
+    mirrors.reload()
 
 
 def copy_files(names: list[str], first: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import migrations, transaction
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils.timezone import now
 
 from django_mirrors.operations.rollout.changes import Change, Key, Move, Path
 from django_mirrors.operations.rollout.repairs import redo
@@ -21,6 +22,7 @@ from django_mirrors.operations.rollout.standing import (
 __all__ = ["apply_path"]
 
 _PLAIN = "django.db.migrations.operations."
+_RECORD = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)"
 
 
 def apply_path(connection: Any, path: Path, claim: Claim) -> None:
@@ -173,6 +175,7 @@ def _record(connection: Any, change: Change) -> None:
 
 
 def _insert(connection: Any, keys: Iterable[Key]) -> None:
-    recorded = MigrationRecorder(connection).migration_qs
-    for app, name in keys:
-        recorded.create(app=app, name=name)
+    applied = connection.ops.adapt_datetimefield_value(now())
+    with connection.cursor() as cursor:
+        for app, name in keys:
+            cursor.execute(_RECORD, [app, name, applied])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Q, QuerySet
 
@@ -20,6 +20,7 @@ _STANDING = (
     "SELECT app, name FROM django_migrations UNION ALL "
     "SELECT '', rollout FROM django_mirrors_marker WHERE rollout <> ''"
 )
+_MARK = "UPDATE django_mirrors_marker SET fence = %s, rollout = %s WHERE uid = %s"
 
 
 class StandsElsewhere(OperationFailed):
@@ -87,18 +88,26 @@ class Claim:
         In a transaction nobody else can until it ends, and no older rollout afterwards:
         one that was paused meanwhile is refused here.
         """
-        values = {"fence": self._lock.fence, "rollout": self._rollout}
-        markers = Marker.objects.filter(uid=self._mirror.uid)
-        if markers.filter(fence__lte=self._lock.fence).update(**values):
+        if self._mark(f"{_MARK} AND fence <= %s", self._lock.fence):
             return
         # Another fleet may have numbered it; but then this lock is held.
         self._lock.confirm()
-        if not markers.update(**values):
+        if not self._mark(_MARK):
             raise OperationFailed(
                 f"The database of mirror '{self._mirror}' is not marked as its own, so "
                 "nothing is done there. See 'manage.py mirror_check "
                 f"{self._mirror}'."
             )
+
+    def _mark(self, sql: str, *more: int) -> int:
+        # Plain SQL: the ORM would take longer to build it than a mirror to execute it.
+        connection = connections[self._mirror.alias]
+        uid = Marker._meta.get_field("uid").get_db_prep_value(
+            self._mirror.uid, connection
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [self._lock.fence, self._rollout, uid, *more])
+            return int(cursor.rowcount)
 
     def finish(self) -> None:
         """Let the database say that the rollout has nothing left to do."""
