@@ -1,6 +1,7 @@
 """Bring one mirror in step, wherever it stands."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -98,17 +99,14 @@ def check_health(mirror: Mirror) -> Outcome:
 
 
 def _bring(mirror: Mirror, order: Order) -> Outcome:
-    for left in reversed(range(_ATTEMPTS)):
-        order.lock.check()
-        try:
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(StandsElsewhere):
             return _bring_once(mirror, order)
-        except StandsElsewhere:
-            if not left:
-                raise
-    raise AssertionError("unreachable")
+    return _bring_once(mirror, order)
 
 
 def _bring_once(mirror: Mirror, order: Order) -> Outcome:
+    order.lock.check()
     standing, path = find_path(mirror, order)
     was_cut = bool(standing.rollout)
     if path.is_empty and not was_cut:
