@@ -218,6 +218,18 @@ def follow_trusted_origins(find: Callable[[], Iterable[str]]) -> None:
     )
 
 
+def forget_types() -> None:
+    """Let Django ask again which numbers the types of PostgreSQL's extensions have.
+
+    django.contrib.postgres keeps those of hstore and citext by alias, for ever: with
+    Django alone an alias leads to one database. Django 5.2 to 6.1 do so.
+    """
+    signals: Any = sys.modules.get("django.contrib.postgres.signals")
+    if signals is not None:
+        signals.get_hstore_oids.cache_clear()
+        signals.get_citext_oids.cache_clear()
+
+
 @cache
 def _get_cached_function(name: str) -> Callable[[Any], Any]:
     function: Callable[[Any], Any] = CsrfViewMiddleware.__dict__[name].func

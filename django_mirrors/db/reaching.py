@@ -15,6 +15,7 @@ from django.db import (
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_mirrors import _compat
 from django_mirrors.conf import get_conf
 from django_mirrors.db.breaker import breaker
 from django_mirrors.db.guard import Guarded
@@ -32,6 +33,9 @@ from django_mirrors.exceptions import (
 from django_mirrors.mirror import ORIGINAL_NAME
 
 __all__ = ["MirrorConnection", "build_guarded"]
+
+# Where each alias led to when it connected last.
+_places: dict[str, tuple[Any, ...]] = {}
 
 # What MySQL's driver says of a connection that is gone.
 _MYSQL_LOST = frozenset({2006, 2013, 2055})
@@ -173,6 +177,8 @@ class MirrorConnection(Guarded):
 
     def _connect_freed(self) -> None:
         self._opened = monotonic()  # Django asks for the connection meanwhile
+        if self.vendor == "postgresql" and not self.is_replica:
+            _notice_types(self.alias, self.settings_dict)
         super().connect()  # type: ignore[misc]
         if is_read_only(self.settings_dict):
             begin_reading(self, is_moved=not self.is_replica)
@@ -278,6 +284,16 @@ class MirrorConnection(Guarded):
             "that its server runs, and its address and credentials with "
             f"'manage.py mirror_check {self.owner}'."
         )
+
+
+def _notice_types(alias: str, config: dict[str, Any]) -> None:
+    """Let Django ask for the types of extensions anew if `alias` leads elsewhere."""
+    place = config, config.get("HOST"), config.get("PORT"), config.get("NAME")
+    known = _places.setdefault(alias, place)
+    # A mirror that was destroyed and restored has an equal config, and other types.
+    if known[0] is not config or known[1:] != place[1:]:
+        _compat.forget_types()
+        _places[alias] = place
 
 
 @cache

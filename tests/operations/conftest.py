@@ -6,6 +6,8 @@ import pytest
 from django.db import connections
 
 from django_mirrors import mirrors
+from tests.operations.places import Places
+from tests.plugins.services import get_postgres_url
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +48,44 @@ def database_of(defaults):
         return defaults / "databases" / f"{name}.sqlite3"
 
     return find
+
+
+@pytest.fixture
+def places(defaults):
+    """Return where databases of each kind can be, for this test."""
+    made = Places(defaults)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def warehouse(settings):
+    """Return the models of an app with a field of every type, now installed."""
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.warehouse"]
+    from tests.warehouse import models
+
+    return models
+
+
+def has_extension(name: str) -> bool:
+    """Whether the server of PostgreSQL has the files of an extension."""
+    import psycopg
+
+    sql = "SELECT 1 FROM pg_available_extensions WHERE name = %s"
+    with psycopg.connect(get_postgres_url()) as connection:
+        return connection.execute(sql, [name]).fetchone() is not None
+
+
+@pytest.fixture
+def crates(settings):
+    """Return the models of an app with the fields of PostgreSQL, now installed."""
+    if not has_extension("hstore"):
+        pytest.skip("PostgreSQL: the extension hstore is not there to be created")
+    settings.INSTALLED_APPS = [
+        *settings.INSTALLED_APPS,
+        "django.contrib.postgres",
+        "tests.warehouse.postgresql",
+    ]
+    from tests.warehouse.postgresql import models
+
+    return models

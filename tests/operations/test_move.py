@@ -4,7 +4,6 @@ import itertools
 import threading
 from contextlib import suppress
 from time import sleep
-from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
@@ -32,66 +31,10 @@ from django_mirrors.operations import (
 from django_mirrors.operations import move as move_module
 from django_mirrors.operations.databases import get_database_backend
 from tests.bookshop.models import Book
-from tests.plugins.services import get_mariadb_url, get_postgres_url
+from tests.operations.places import MARKS, MODES, PARAMETERS
+from tests.warehouse.values import FULL
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-MARKS = {
-    "postgres": pytest.mark.postgres,
-    "schema": pytest.mark.postgres,
-    "mariadb": pytest.mark.mariadb,
-}
-MODES = ("sqlite", *MARKS)
-
-
-class Places:
-    """Places of every mode for databases, which are removed at the end."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.token = f"dm{uuid4().hex[:8]}"
-        self.made = []
-
-    def find(self, mode, name):
-        """Return the keys of a definition, and the same for `move_mirror`."""
-        name = f"{self.token}_{name}"
-        if mode == "sqlite":
-            found = {"DATABASE": f"sqlite:///{self.directory}/databases/{name}.sqlite3"}
-        elif mode == "schema":
-            found = {"DATABASE": get_postgres_url(), "SCHEMA": name}
-        else:
-            url = get_mariadb_url() if mode == "mariadb" else get_postgres_url()
-            found = {"DATABASE": f"{url.rpartition('/')[0]}/{name}"}
-        self.made.append(found)
-        return found, {key.lower(): value for key, value in found.items()}
-
-    def remove(self):
-        for found in self.made:
-            mirror = mirrors.original.from_mapping(
-                "x", {"HOSTS": ["x.example"], **found}
-            )
-            config = connections.settings.build_config(mirror)
-            get_database_backend(config).drop(config)
-
-
-@pytest.fixture
-def places(defaults):
-    made = Places(defaults)
-    yield made
-    for name in list(mirrors):
-        opened = getattr(connections._connections, name, None)
-        if opened is not None:
-            opened.close()
-    made.remove()
-
-
-@pytest.fixture
-def warehouse(settings):
-    """Return the models of an app with a field of every type, now installed."""
-    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.warehouse"]
-    from tests.warehouse import models
-
-    return models
 
 
 @pytest.fixture
@@ -146,9 +89,9 @@ def test_every_value_arrives_from_each_kind_of_database_in_each(
     assert mirrors["books"].database == place["database"]
     assert "rows" in report.results[0].detail
     with use_mirror("books"):
-        item = warehouse.Item.objects.exclude(slug=None).get()
-        assert {key: _read(item, key) for key in warehouse.FULL} == warehouse.FULL
-        assert item.loud == "A-SLUG"
+        item = warehouse.Item.objects.get(slug="a-slug")
+        assert {key: _read(item, key) for key in FULL} == FULL
+        assert (item.loud, item.doubled) == ("A-SLUG", 2)
         assert item.near.count() == 2
         numbers = {*warehouse.Base.objects.values_list("pk", flat=True)}
         # The number of what was deleted is not used again.
@@ -156,9 +99,24 @@ def test_every_value_arrives_from_each_kind_of_database_in_each(
         assert [item.uid for item in Marker.objects.all()] == [old.uid]
 
 
+@pytest.mark.postgres
+def test_types_of_extensions_are_read_as_before_after_a_move(places, crates):
+    definition, _ = places.find("postgres", "old")
+    _, place = places.find("postgres", "new")
+    add_mirror("books", definition)
+    with use_mirror("books"):
+        crates.fill()
+        before = crates.Crate.objects.first().pairs
+
+    move_mirror("books", **place)
+
+    with use_mirror("books"):
+        assert crates.Crate.objects.first().pairs == before == crates.FULL["pairs"]
+
+
 def _read(item, name):
     value = getattr(item, name)
-    if name == "file":
+    if name in {"file", "image"}:
         return value.name
     return bytes(value) if isinstance(value, memoryview) else value
 
@@ -201,9 +159,7 @@ def test_who_writes_late_into_what_was_left_gets_an_error(books, elsewhere):
             Book.objects.create(title="lost")
 
 
-@pytest.fixture(
-    params=[pytest.param(mode, marks=MARKS.get(mode, ())) for mode in MODES]
-)
+@pytest.fixture(params=PARAMETERS)
 def place(request, places):
     """Add a mirror on each kind of server, and return another place there for it."""
     definition, _ = places.find(request.param, "old")

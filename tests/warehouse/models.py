@@ -1,12 +1,13 @@
 """An app whose models have a field of every type, for what copies rows."""
 
 import datetime
-import decimal
-import uuid
 from typing import Any
 
+from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.db.models.functions import Upper
+
+from tests.warehouse.values import FULL, ROWS, Values, build_json_null
 
 
 class Shelf(models.Model):
@@ -16,78 +17,107 @@ class Shelf(models.Model):
     above = models.ForeignKey("self", models.CASCADE, null=True)
 
 
+class Slot(models.Model):
+    """Is known by two columns together, and is in an order of its own."""
+
+    pk = models.CompositePrimaryKey("shelf_id", "number")
+    shelf = models.ForeignKey(Shelf, models.CASCADE)
+    number = models.IntegerField()
+
+
+class Tag(models.Model):
+    """Is counted by the smallest numbers, and has a default of the engine."""
+
+    id = models.SmallAutoField(primary_key=True)
+    name = models.CharField(max_length=20, unique=True, db_default="'new'")
+
+
+class Note(models.Model):
+    """Is about a row of any model, and is counted by usual numbers."""
+
+    id = models.AutoField(primary_key=True)
+    content_type = models.ForeignKey(ContentType, models.CASCADE)
+    object_id = models.CharField(max_length=40)
+    subject = GenericForeignKey()
+    text = models.TextField()
+
+
 class Base(models.Model):
     changed = models.DateTimeField(auto_now=True)
 
 
-class Item(Base):
+class Item(Base, Values):
     """Inherits from a model with a table, and counts its rows there."""
 
-    big = models.BigIntegerField(null=True)
-    small = models.SmallIntegerField(null=True)
-    positive = models.PositiveIntegerField(null=True)
-    boolean = models.BooleanField(null=True)
-    char = models.CharField(max_length=200, null=True)
-    text = models.TextField(null=True)
-    slug = models.SlugField(null=True)
-    url = models.URLField(null=True)
-    email = models.EmailField(null=True)
-    file = models.FileField(null=True)
-    decimal = models.DecimalField(max_digits=14, decimal_places=4, null=True)
-    float = models.FloatField(null=True)
-    date = models.DateField(null=True)
-    moment = models.DateTimeField(null=True)
-    time = models.TimeField(null=True)
-    duration = models.DurationField(null=True)
-    uid = models.UUIDField(null=True)
-    address = models.GenericIPAddressField(null=True)
-    binary = models.BinaryField(null=True)
-    json = models.JSONField(null=True)
-    loud = models.GeneratedField(
-        expression=Upper("slug"),
-        output_field=models.CharField(max_length=60, null=True),
-        db_persist=True,
-    )
     shelf = models.ForeignKey(Shelf, models.CASCADE, null=True)
     near = models.ManyToManyField("self")
+    tags = models.ManyToManyField(Tag, through="Tagging")
+    notes = GenericRelation(Note)
+
+
+class Tagging(models.Model):
+    """Says more of a relation than that it is there; counts by the largest numbers."""
+
+    id = models.BigAutoField(primary_key=True)
+    item = models.ForeignKey(Item, models.CASCADE)
+    tag = models.ForeignKey(Tag, models.CASCADE)
+    since = models.DateField(null=True)
+
+    class Meta:
+        order_with_respect_to = "item"
+
+
+class Detail(models.Model):
+    """Belongs to one item, whose number it has."""
+
+    item = models.OneToOneField(Item, models.CASCADE, primary_key=True)
+    text = models.TextField()
 
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-FULL: dict[str, Any] = {
-    "big": -(2**63),
-    "small": 32767,
-    "positive": 2**31 - 1,
-    "boolean": True,
-    "char": "Füße 🎈 \\ ' \" ` % \t ",
-    "text": "one\r\ntwo\n\\.\n-- no comment;\n" * 2000,
-    "slug": "a-slug",
-    "url": "https://films.example/?q=1#x",
-    "email": "ann@books.example",
-    "file": "covers/emma.txt",
-    "decimal": decimal.Decimal("-1234567890.1200"),
-    "float": 0.1 + 0.2,
-    "date": datetime.date(1, 1, 1),
-    "moment": datetime.datetime(2026, 2, 28, 23, 59, 59, 999999, datetime.UTC),
-    "time": datetime.time(23, 59, 59, 123456),
-    "duration": datetime.timedelta(days=-3, microseconds=7),
-    "uid": uuid.UUID(int=1),
-    "address": "2001:db8::1",
-    "binary": bytes(range(256)),
-    "json": {"nested": [1, 2.5, None, True, "🎈"], "": "key", "big": 2**60},
-}
 
 
-def fill() -> None:
-    """Make rows of every kind, in the current mirror."""
-    below = Shelf.objects.create(code="a", above=Shelf.objects.create(code="b"))
-    full = Item.objects.create(**FULL, shelf=below)
-    full.near.add(Item.objects.create(), Item.objects.create(json=[], text=""))
-    Item.objects.create(json=build_null())
+def fill(*more: dict[str, Any]) -> None:
+    """Make rows of every kind, and more rows, in the current mirror."""
+    below = Shelf.objects.create(code="a", above=Shelf.objects.create(code="b 'c'"))
+    full, *others = (Item.objects.create(**row) for row in (*ROWS, *more))
+    Item.objects.filter(pk=full.pk).update(shelf=below)
+    full.near.add(*others[:2])
+    Item.objects.create(json=build_json_null())
     Base.objects.filter(pk=full.pk).update(changed=EPOCH)
-    # The next number is not the greatest that is there, plus one.
-    Base.objects.create().delete()
+    for number in (1, 2):
+        Slot.objects.create(shelf=below, number=number)
+        tag = Tag.objects.create(name=f"tag {number} 🎈")
+        Tagging.objects.create(item=full, tag=tag, since=EPOCH.date())
+    Tag.objects.create()
+    full.set_tagging_order([*full.get_tagging_order()][::-1])
+    full.notes.create(text="of an item")
+    Note.objects.create(subject=below, text="of a shelf")
+    Detail.objects.create(item=full, text="more")
+    for model in COUNTED:
+        use_numbers(model)
 
 
-def build_null() -> Any:
-    own = getattr(models, "JSONNull", None)
-    return models.Value(None, models.JSONField()) if own is None else own()
+# What gets its numbers from the engine.
+COUNTED = (Tag, Note, Base, Tagging)
+
+
+def use_numbers(model: type[models.Model]) -> None:
+    """Make rows and delete them again, so that there are numbers of no row."""
+    for _ in range(3):
+        add(model)
+    last = model.objects.order_by("-pk")[:3]
+    model.objects.filter(pk__in=[row.pk for row in last]).delete()
+
+
+def add(model: type[models.Model]) -> models.Model:
+    """Add a row that gets the next number."""
+    shelf, item = Shelf.objects.get(code="a"), Item.objects.get(slug=FULL["slug"])
+    count = model.objects.count()
+    values = {
+        Tag: {"name": f"added {count}"},
+        Note: {"subject": shelf, "text": "added"},
+        Tagging: {"item": item, "tag": Tag.objects.earliest("pk")},
+        Base: {},
+    }
+    return model.objects.create(**values[model])
