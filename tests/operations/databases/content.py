@@ -1,16 +1,12 @@
 """Tables with every type of field, in a database that no mirror has."""
 
-import datetime
-import decimal
 import uuid
 from typing import Any
 
 from django.db import models
 from django.test.utils import isolate_apps
 
-JSON = {"nested": [1, 2.5, None, True, "dm 🎈"], "empty": {}, "": "key"}
-LARGE = "Füße 🎈 \\ ' \" ` % \t " * 50_000
-LINES = "one\r\ntwo\n\\.\nthree\0".replace("\0", "") + "\\restrict x\n-- no comment;\n"
+from tests.warehouse.values import ROWS, Values, build_json_null
 
 SQL_OF_TRIGGERS = {
     "sqlite": [
@@ -55,33 +51,7 @@ def build_models() -> list[type[models.Model]]:
                 app_label = "bookshop"
                 db_table = "content_counter"
 
-        class Thing(models.Model):
-            big = models.BigIntegerField(null=True)
-            small = models.SmallIntegerField(null=True)
-            positive = models.PositiveIntegerField(null=True)
-            positive_big = models.PositiveBigIntegerField(null=True)
-            boolean = models.BooleanField(null=True)
-            char = models.CharField(max_length=200, null=True)
-            text = models.TextField(null=True)
-            slug = models.SlugField(null=True)
-            url = models.URLField(null=True)
-            email = models.EmailField(null=True)
-            file = models.FileField(null=True)
-            decimal = models.DecimalField(max_digits=14, decimal_places=4, null=True)
-            float = models.FloatField(null=True)
-            date = models.DateField(null=True)
-            moment = models.DateTimeField(null=True)
-            time = models.TimeField(null=True)
-            duration = models.DurationField(null=True)
-            uid = models.UUIDField(null=True)
-            address = models.GenericIPAddressField(null=True)
-            binary = models.BinaryField(null=True)
-            json = models.JSONField(null=True)
-            doubled = models.GeneratedField(
-                expression=models.F("small") * 2,
-                output_field=models.IntegerField(),
-                db_persist=True,
-            )
+        class Thing(Values):
             parent = models.ForeignKey("self", models.CASCADE, null=True)
             tags = models.ManyToManyField(Tag, db_table="content_thing_tags")
 
@@ -91,7 +61,7 @@ def build_models() -> list[type[models.Model]]:
                 indexes = [models.Index(fields=["char", "-date"], name="content_idx")]
                 constraints = [
                     models.CheckConstraint(
-                        condition=models.Q(positive__lt=1000), name="content_check"
+                        condition=~models.Q(positive=1000), name="content_check"
                     ),
                     models.UniqueConstraint(
                         fields=["slug", "email"], name="content_unique"
@@ -109,49 +79,6 @@ def build_models() -> list[type[models.Model]]:
     return [Tag, Counter, Thing, Named]
 
 
-def build_rows() -> list[dict[str, Any]]:
-    full = {
-        "big": -(2**63),
-        "small": 32767 // 2,
-        "positive": 999,
-        "positive_big": 2**63 - 1,
-        "boolean": True,
-        "char": "Füße 🎈 'quoted' \"twice\" `back` \\n %s {}",
-        "text": LINES,
-        "slug": "a-slug",
-        "url": "https://example.com/?a=b&c=%20",
-        "email": "ann@example.com",
-        "file": "covers/ü.png",
-        "decimal": decimal.Decimal("1234567890.1250"),
-        "float": 0.1 + 0.2,
-        "date": datetime.date(2024, 2, 29),
-        "moment": datetime.datetime(2024, 2, 29, 23, 59, 59, 120, datetime.UTC),
-        "time": datetime.time(1, 2, 3, 500),
-        "duration": datetime.timedelta(days=-3, seconds=5, microseconds=7),
-        "uid": uuid.UUID("12345678-1234-5678-1234-567812345678"),
-        "address": "2001:db8::1",
-        "binary": bytes(range(256)) * 4,
-        "json": JSON,
-    }
-    empty: dict[str, Any] = dict.fromkeys(full)
-    other = {
-        **full,
-        "boolean": False,
-        "char": "",
-        "text": LARGE,
-        "slug": "another",
-        "decimal": decimal.Decimal("-10.5"),
-        "float": -1e-7,
-        "moment": datetime.datetime(1999, 12, 31, 12, tzinfo=datetime.UTC),
-        "time": datetime.time(0, 0),
-        "address": "192.168.0.1",
-        "binary": b"",
-        "json": [],
-        "parent": 1,
-    }
-    return [full, empty, other]
-
-
 def fill(connection: Any) -> None:
     """Make the tables, with rows, triggers, and numbers that were used and deleted."""
     tag, counter, thing, named = build_models()
@@ -162,8 +89,9 @@ def fill(connection: Any) -> None:
         for number in range(1, 8):
             insert(connection, tag, id=number, name=f"tag {number} 🎈")
         insert(connection, counter, id=1, number=0)
-        for number, row in enumerate(build_rows(), 1):
+        for number, row in enumerate(ROWS, 1):
             insert(connection, thing, id=number, **row)
+        insert(connection, thing, id=len(ROWS) + 1, parent=1, json=build_json_null())
         insert(connection, thing.tags.through, id=1, thing=1, tag=2)
         insert(connection, thing.tags.through, id=2, thing=3, tag=7)
         insert(connection, named, uid=uuid.UUID(int=7), title="x;y")
