@@ -58,6 +58,12 @@ _EXPRESSIONS: Mapping[str, str] = {
     "timestamp": _AS_DATETIME,
     "timestamptz": _AS_DATETIME.replace("{}", "{} AT TIME ZONE 'UTC'"),
 }
+# How values are written that are read as text; elsewhere a session has others.
+_SETTINGS = """
+SELECT set_config('DateStyle', 'ISO', true), set_config('TimeZone', 'UTC', true),
+    set_config('IntervalStyle', 'postgres', true),
+    set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true)
+"""
 _JSON = frozenset({"json", "jsonb"})
 
 
@@ -67,7 +73,7 @@ def fingerprint(connection: Any, config: Config) -> Fingerprint:
     connection.set_autocommit(False)
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        cursor.execute("SET LOCAL datestyle = 'ISO'")
+        cursor.execute(_SETTINGS)
         if config.get("ROLE"):
             cursor.execute(f"SET LOCAL ROLE {quote(config['ROLE'])}")
         cursor.execute(_COLUMNS, {"schema": schema})

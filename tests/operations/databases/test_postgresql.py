@@ -268,3 +268,24 @@ def wait_for_statement(server, start):
     while not server.ask(main, f"{sql} AND starts_with(query, '{start}')"):
         assert monotonic() < end, "The statement never began."
         sleep(0.02)
+
+
+def test_checksum_does_not_depend_on_how_a_session_writes_values(server):
+    config = server.config()
+    server.backend.create(config)
+    server.ask(
+        config,
+        "CREATE TABLE odd AS SELECT ARRAY[now()] AS moments, ARRAY['x'::bytea] AS data,"
+        " tstzrange(now(), NULL) AS stay, ARRAY['3 days'::interval] AS intervals,"
+        " ARRAY[0.1::float8 + 0.2] AS numbers",
+    )
+    settings = (
+        "-c bytea_output=escape -c intervalstyle=iso_8601 -c extra_float_digits=0"
+    )
+    other = {
+        **config,
+        "TIME_ZONE": "Asia/Tokyo",
+        "OPTIONS": {**config["OPTIONS"], "options": settings},
+    }
+
+    assert server.backend.fingerprint(other) == server.backend.fingerprint(config)
