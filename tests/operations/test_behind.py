@@ -69,6 +69,7 @@ def test_mirror_that_is_behind_is_held_until_the_rollout_has_come_to_it(two, cho
     held = visit("books")
 
     roll_out(mirrors.select())
+    mirrors.reload()
 
     assert held.status_code == 503
     assert int(held["Retry-After"]) > 0
