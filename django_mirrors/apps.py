@@ -1,8 +1,11 @@
 """The installable app."""
 
+from typing import Any
+
 from django.apps import AppConfig, apps
 from django.core.checks import register
 from django.core.signals import setting_changed
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 from django_mirrors import (
@@ -31,6 +34,7 @@ from django_mirrors.db.settings import forget_changed_databases
 from django_mirrors.dsn import redact, redact_text
 from django_mirrors.mail import find_mail_setting
 from django_mirrors.middleware import find_trusted_origins
+from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.overlay import find_overlaid, find_site_host, find_site_owner
 from django_mirrors.registry import forget_fleet
 from django_mirrors.sessions import (
@@ -59,6 +63,9 @@ class DjangoMirrorsConfig(AppConfig):
             forget_changed_databases, dispatch_uid="django_mirrors.db"
         )
         fleet_changed.connect(learn_migrations, dispatch_uid="django_mirrors.behind")
+        post_migrate.connect(
+            _write_down_migrations, sender=self, dispatch_uid="django_mirrors.ledger"
+        )
         _compat_settings.overlay_settings(find_overlaid, find_mail_setting, MirrorKey)
         _compat_sessions.bind_session_keys(build_session_key, accept_session_key)
         _compat_sessions.sign_sessions_in(hold_sessions_owner)
@@ -89,3 +96,13 @@ class DjangoMirrorsConfig(AppConfig):
             begin_command(arguments)
         if _compat.is_testing_imported() or "test" in (arguments or ())[1:2]:
             _compat.follow_default_in_tests()
+
+
+def _write_down_migrations(using: str, **arguments: Any) -> None:
+    """Let the fleet know what `migrate` did to a mirror."""
+    if using == ORIGINAL_NAME:
+        return
+    # It has the records, which are there only once the apps are.
+    from django_mirrors.operations.ledger import enter_migrated  # noqa: PLC0415
+
+    enter_migrated(using, **arguments)

@@ -44,6 +44,53 @@ def test_migrate_backwards_in_a_mirror(project):
     assert project.select("original", NAMES) == WRITTEN
 
 
+@pytest.fixture
+def gamma(project):
+    """Add a mirror that a rollout has had last; return what is written down of it."""
+    project.manage("migrate", "-v0")
+    project.manage(
+        "mirror_add", "gamma", "--host=gamma.example", f"--storage=file://{project.directory}/gamma/",
+        "--database=sqlite:///gamma.sqlite3",
+    )  # fmt: skip
+    project.manage("migrate", "--database=gamma", "-v0", "stock", "0001")
+    project.manage("mirror_rollout", "gamma")
+
+    def look():
+        (found,) = json.loads(project.manage("mirror_status", "gamma", "--json").stdout)
+        digests = "SELECT migrations FROM django_mirrors_mirrorrecord"
+        (digest,) = project.select("original", digests)
+        applied = (
+            "SELECT applied FROM django_mirrors_migrationstate WHERE digest = '%s'"
+        )
+        (names,) = project.select("original", applied % digest)
+        return found["rollout"], found["behind"], json.loads(names)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("migrate", "--database=gamma"), {}),
+        (("migrate",), {"DJANGO_MIRROR": "gamma"}),
+        (("mirror_run", "gamma", "--", "migrate"), {}),
+    ],
+)
+def test_migrations_of_a_mirror_are_written_down(project, gamma, arguments, variables):
+    rollout, behind, names = gamma()
+    assert rollout
+    assert behind == []
+    assert "stock.0002_first_items" in names
+
+    project.manage(*arguments, "stock", "0001", **variables)
+
+    rollout, behind, names = gamma()
+    assert rollout == ""
+    assert behind == ["stock.0002_first_items"]
+    assert "stock.0001_initial" in names
+    assert "stock.0002_first_items" not in names
+
+
 def test_mirror_that_shares_is_named(project):
     project.manage("migrate", "--database=acme-ch", "-v0")
 

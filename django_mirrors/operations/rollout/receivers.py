@@ -22,6 +22,7 @@ __all__ = ["complete_plan", "is_quiet", "send_after", "send_before"]
 
 # They make content types, permissions and the first site from the models alone.
 _OF_DJANGO = "django.contrib."
+_OWN = "django_mirrors."  # which is about the command `migrate` alone
 # After these there is nothing new for them to make.
 _QUIET = (
     migrations.AddConstraint,
@@ -73,12 +74,14 @@ def send_after(path: Path, alias: str) -> None:
         stdout=StringIO(),
         apps=path.final_apps,
         plan=path.plan,
+        by_rollout=True,  # which writes down by itself what it did
     )
 
 
 def is_quiet(path: Path) -> bool:
     """Whether nobody who waits for `post_migrate` would find anything to do."""
-    if not all(_is_of_django(item) for _, item in _iter_receivers(post_migrate)):
+    found = [item for _, item in _iter_receivers(post_migrate)]
+    if not all(_is_of_django(item) or _is_own(item) for item in found):
         return False
     operations = (item for migration, _ in path.plan for item in migration.operations)
     return all(
@@ -116,6 +119,10 @@ def _build_arguments(
 
 def _is_of_django(receiver: Any) -> bool:
     return str(getattr(receiver, "__module__", "")).startswith(_OF_DJANGO)
+
+
+def _is_own(receiver: Any) -> bool:
+    return str(getattr(receiver, "__module__", "")).startswith(_OWN)
 
 
 def _iter_receivers(signal: Signal) -> Iterator[tuple[AppConfig, Any]]:
