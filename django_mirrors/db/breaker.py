@@ -112,8 +112,8 @@ class Breaker:
             if now < hold.until:
                 raise MirrorUnavailable(
                     f"The database of mirror '{mirror}' did not answer and is not "
-                    f"tried again for {hold.until - now:.1f} seconds. Check that its "
-                    "server runs."
+                    f"tried again for {hold.until - now:.1f} s. Check that its server "
+                    "runs."
                 )
             # The others go on failing while this thread tries.
             self._holds[key] = hold._replace(until=now + _LONGEST_SECONDS)

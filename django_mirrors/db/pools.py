@@ -18,6 +18,7 @@ from psycopg import Connection, Error, OperationalError
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
 from django_mirrors.conf import PoolConf
+from django_mirrors.counts import write_count
 
 __all__ = ["Pool", "PoolExhausted", "SetupRefused", "get_pool", "prune_pools"]
 
@@ -199,7 +200,8 @@ class Pool:
     def _wait_for_change(self, deadline: float, conf: PoolConf) -> None:
         left = deadline - monotonic()
         if left <= 0:
-            raise PoolExhausted(f"all {conf.max_size} connections are in use")
+            limit = write_count(conf.max_size, "connection")
+            raise PoolExhausted(f"the limit is {limit}")
         self._waiting += 1
         try:
             self._changed.wait(min(left, _LOOK_SECONDS))

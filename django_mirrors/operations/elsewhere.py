@@ -7,6 +7,7 @@ from time import monotonic, sleep
 
 from django_mirrors.conf import get_conf
 from django_mirrors.context import use_original
+from django_mirrors.counts import write_count
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
 from django_mirrors.models import Errand, OperationRecord
@@ -169,7 +170,7 @@ class Elsewhere:
         ]
 
     def _describe_silence(self, errand: Errand) -> str:
-        seconds = f"{get_conf().worker_timeout:g} seconds"
+        seconds = write_count(get_conf().worker_timeout, "second")
         if errand.worker:
             said = (
                 f"The worker {errand.worker} that was at it has given no sign of life "

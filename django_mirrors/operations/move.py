@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django_mirrors.conf import get_conf
 from django_mirrors.context import use_mirror
+from django_mirrors.counts import write_count
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.operations.contents import find_storages
 from django_mirrors.operations.databases import get_database_backend
@@ -236,7 +237,7 @@ def _copy_database(work: Moving) -> str:
     work.record_step(MADE)
     backend.rename(draft, target)
     rows = sum(count for key, (count, _) in old.items() if not key.startswith("("))
-    return f"{rows:,} rows"
+    return write_count(rows, "row")
 
 
 def _fill_draft(work: Moving, source: Config, draft: Config) -> None:
@@ -275,11 +276,11 @@ def _compare_files(work: Moving) -> str:
         wrong = sorted(name for name in wanted if wanted[name] != found.get(name))
         if wrong:
             raise OperationFailed(
-                f"{len(wrong)} files of mirror '{work.name}' were not copied whole: "
-                f"'{wrong[0]}' is the first. The mirror stays where it is."
+                f"Of mirror '{work.name}' {write_count(len(wrong), 'file')} did not "
+                f"arrive whole: '{wrong[0]}' is the first. It stays where it is."
             )
         count += len(wanted)
-    return f"{count:,} files"
+    return write_count(count, "file")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from uuid import uuid4
 from django.db import connections
 
 from django_mirrors.conf import get_conf
+from django_mirrors.counts import write_count
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, build_uid, fill_defaults
 from django_mirrors.operations.databases import get_database_backend
@@ -61,7 +62,8 @@ def prepare_mirrors(count: int) -> Report:
     began = monotonic()
     if not 0 <= count <= _MOST:
         raise OperationFailed(
-            f"{count} databases cannot be kept ready. Give a number up to {_MOST}."
+            f"{write_count(count, 'database')} cannot be kept ready. Give a number up "
+            f"to {_MOST}."
         )
     config = _build_stand_in()
     backend = get_database_backend(config)

@@ -21,6 +21,7 @@ from django.db import connections
 
 from django_mirrors import _compat
 from django_mirrors.conf import Conf, find_original_hosts, get_conf
+from django_mirrors.counts import write_count
 from django_mirrors.exceptions import UnknownHost, UnknownMirror
 from django_mirrors.hosts import parse_host
 from django_mirrors.mirror import Mirror
@@ -98,7 +99,7 @@ class MirrorRegistry(Mapping[str, Mirror]):
         return len(self.get_snapshot().mirrors)
 
     def __repr__(self) -> str:
-        return f"<MirrorRegistry of {len(self)} mirrors>"
+        return f"<MirrorRegistry of {write_count(len(self), 'mirror')}>"
 
     def items(self) -> ItemsView[str, Mirror]:
         """Return names and mirrors, all of one moment."""

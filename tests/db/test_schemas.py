@@ -815,7 +815,7 @@ def test_exhausted_pool_is_unavailable_and_never_another_schema(fleet, limit):
         assert 0.2 <= monotonic() - began < 2
         assert get_path() == [name]
     assert str(caught.value) == (
-        "No connection is free for mirror 'films': all 1 connections are in use. "
+        "No connection is free for mirror 'films': the limit is 1 connection. "
         "Raise 'MAX_SIZE' in MIRRORS_OPTIONS['POOL'], or use fewer mirrors at once."
     )
     with use_mirror("films"):

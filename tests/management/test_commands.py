@@ -433,6 +433,15 @@ def test_check_names_the_service_that_is_wrong(two, database_of):
     assert "DATABASE: " in out.getvalue()
 
 
+def test_one_mirror_is_not_told_as_several(two, database_of):
+    connections["books"].close()
+    database_of("books").write_bytes(b"this is no database " * 100)
+
+    error = fail("mirror_check", "books")
+
+    assert str(error) == "1 of 1 mirror failed: books."
+
+
 def test_status_shows_a_table(two):
     lines = run("mirror_status").splitlines()
 

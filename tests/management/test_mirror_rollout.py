@@ -101,7 +101,7 @@ def test_bad_usage_is_told_and_changes_nothing(three, options, problem):
 def test_each_wave_is_a_line_and_the_end_a_table(three):
     lines = run("mirror_rollout", "--all", "--waves", "tier=gold").splitlines()
 
-    assert lines[0] == "Wave 1 of 2 (tier=gold): 1 mirrors."
+    assert lines[0] == "Wave 1 of 2 (tier=gold): 1 mirror."
     assert lines[1] == "Wave 2 of 2 (the rest): 2 mirrors."
     assert lines[2].split() == ["MIRROR", "OUTCOME", "TIME", "DETAIL"]
 

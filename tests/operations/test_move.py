@@ -87,7 +87,7 @@ def test_every_value_arrives_from_each_kind_of_database_in_each(
 
     assert fingerprint(mirrors["books"]) == before == fingerprint(old)
     assert mirrors["books"].database == place["database"]
-    assert "rows" in report.results[0].detail
+    assert " rows" in report.results[0].detail
     with use_mirror("books"):
         item = warehouse.Item.objects.get(slug="a-slug")
         assert {key: _read(item, key) for key in FULL} == FULL
@@ -134,7 +134,7 @@ def test_rows_and_files_are_moved_together(books, elsewhere):
         assert book.cover.read() == b"a cover"
         book.cover.close()
         Book.objects.create(title="Persuasion")
-    assert "1 files" in report.results[0].detail
+    assert "1 file" in report.results[0].detail
 
 
 def test_what_is_left_is_no_mirrors(books, elsewhere, database_of):

@@ -104,7 +104,7 @@ def test_rollout_refuses_while_the_original_is_behind(two):
         recorder = MigrationRecorder(connections["original"])
         recorder.record_unapplied("sessions", "0001_initial")
 
-    with pytest.raises(OperationFailed, match="original lacks 1 migrations"):
+    with pytest.raises(OperationFailed, match="original lacks 1 migration, first"):
         roll_out(mirrors.select())
 
 

@@ -373,7 +373,7 @@ def test_requests_of_a_server_are_answered_from_what_its_thread_knows(serving, l
 
 
 def test_the_registry_is_a_mapping_of_one_moment():
-    assert repr(mirrors) == "<MirrorRegistry of 1 mirrors>"
+    assert repr(mirrors) == "<MirrorRegistry of 1 mirror>"
     assert len(mirrors) == 1
     assert dict(mirrors.items()) == {"books": mirrors["books"]}
     assert list(mirrors.values()) == [mirrors["books"]]

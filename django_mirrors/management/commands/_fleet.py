@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from django_mirrors.counts import write_count
 from django_mirrors.exceptions import MirrorError, UnknownMirror
 from django_mirrors.mirror import STATES, Mirror
 from django_mirrors.operations import Plan, Report, StepResult
@@ -131,17 +132,16 @@ class FleetCommand(BaseCommand):
 
     def judge(self, report: Report, *, again: str) -> None:
         """Raise `CommandError` if a mirror failed or was left out. See finish()."""
-        sentences = []
+        sentences, total = [], write_count(len(report), "mirror")
         if report.failures:
             sentences.append(
-                f"{len(report.failures)} of {len(report)} mirrors failed: "
+                f"{len(report.failures)} of {total} failed: "
                 f"{', '.join(item.mirror for item in report.failures)}."
             )
         not_begun = [item for item in report.results if item.detail == NOT_BEGUN]
         if not_begun:
             sentences.append(
-                f"Stopped with {len(not_begun)} of {len(report)} mirrors not begun. "
-                f"{again}"
+                f"Stopped with {len(not_begun)} of {total} not begun. {again}"
             )
         if sentences:
             raise CommandError(" ".join(sentences))

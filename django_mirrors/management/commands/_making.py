@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, NamedTuple
 
 from django.core.management.base import CommandError, CommandParser
@@ -14,6 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from django_mirrors.counts import write_count
 from django_mirrors.management.commands._fleet import (
     BAD_USAGE,
     FleetCommand,
@@ -57,16 +59,17 @@ class MakingCommand(FleetCommand):
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            TextColumn("{task.fields[files]} files"),
+            TextColumn("{task.fields[files]}"),
             DownloadColumn(),
             TransferSpeedColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("files", total=None, visible=False, files=0)
+            task = bar.add_task("files", total=None, visible=False, files="")
+            passed = count(1)
 
             def show_file(file: MediaFile) -> None:
-                shown = bar.tasks[0].fields["files"] + 1
-                bar.update(task, advance=file.size, visible=True, files=shown)
+                files = write_count(next(passed), "file")
+                bar.update(task, advance=file.size, visible=True, files=files)
 
             yield Watchers(show_step, show_file)
 

@@ -9,6 +9,7 @@ from django.utils.module_loading import import_string
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from django_mirrors.counts import write_count
 from django_mirrors.management.commands._fleet import (
     BAD_USAGE,
     FleetCommand,
@@ -147,7 +148,8 @@ class RolloutShow:
             )
         elif total > 1 and not (self._is_json or self._has_events):
             self._command.stdout.write(
-                f"Wave {number} of {total} ({wave.title}): {len(wave.mirrors)} mirrors."
+                f"Wave {number} of {total} ({wave.title}): "
+                f"{write_count(len(wave.mirrors), 'mirror')}."
             )
 
     def take(self, result: StepResult) -> None:

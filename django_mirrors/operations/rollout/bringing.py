@@ -12,6 +12,7 @@ from django.utils.translation import deactivate_all
 
 from django_mirrors import _compat
 from django_mirrors.conf import get_conf
+from django_mirrors.counts import write_count
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror, State
 from django_mirrors.operations.first_rows import has_right_site, update_site
@@ -202,7 +203,8 @@ def _describe(path: Path) -> str:
     verb = "taken back" if path.changes[0].is_backwards else "applied"
     if path.changes[0].is_fake:
         verb = "recorded"
-    return f"{len(names)} migrations {verb}" if len(names) > 1 else f"{names[0]} {verb}"
+    told = names[0] if len(names) == 1 else write_count(len(names), "migration")
+    return f"{told} {verb}"
 
 
 def _follow_owner(mirror: Mirror, order: Order) -> Outcome:
@@ -210,6 +212,7 @@ def _follow_owner(mirror: Mirror, order: Order) -> Outcome:
     if not path.is_empty:
         raise OperationFailed(
             f"Mirror '{mirror}' shares the database of '{mirror.alias}', which lacks "
-            f"{len(path.changes)} migrations. Roll out to '{mirror.alias}'."
+            f"{write_count(len(path.changes), 'migration')}. Roll out to "
+            f"'{mirror.alias}'."
         )
     return _report(SKIPPED, IN_STEP, path, order)

@@ -10,6 +10,7 @@ from uuid import uuid4
 from django.core.management import call_command
 
 from django_mirrors.context import use_original
+from django_mirrors.counts import write_count
 from django_mirrors.exceptions import OperationFailed, UnknownMirror
 from django_mirrors.mirror import Mirror
 from django_mirrors.operations.executors import Executor, open_executor
@@ -228,7 +229,8 @@ def _bring_original(*, with_original: bool) -> None:
             return
         if not with_original:
             raise OperationFailed(
-                f"The original lacks {len(missing)} migrations, first {missing[0]}. "
+                f"The original lacks {write_count(len(missing), 'migration')}, first "
+                f"{missing[0]}. "
                 "Run 'manage.py migrate' first, or give --with-original."
             )
         migrate(original)

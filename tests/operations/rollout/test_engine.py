@@ -343,7 +343,7 @@ def test_original_is_migrated_first_if_that_is_wanted(shop, monkeypatch):
         record_in_original(("shop", "0002_more"))
 
     monkeypatch.setattr(engine, "migrate", migrate)
-    with pytest.raises(OperationFailed, match=r"lacks 1 migrations, first shop\.0002"):
+    with pytest.raises(OperationFailed, match=r"lacks 1 migration, first shop\.0002"):
         roll()
 
     roll(with_original=True)
