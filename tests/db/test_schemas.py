@@ -667,31 +667,6 @@ def test_kept_connection_follows_a_config_that_is_changed_in_place(fleet, limit)
         config["SCHEMA"] = own
 
 
-def test_kept_connection_is_left_to_the_parent_of_a_fork(fleet, limit):
-    limit(MAX_SIZE=4)
-    serve("books")
-    parent = connections["books"].connection.info.backend_pid
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with use_mirror("books"):
-                os.write(writing, str(get_pid()).encode())
-            code = 0
-        finally:
-            os._exit(code)
-    os.close(writing)
-
-    assert os.waitpid(child, 0)[1] == 0
-    assert int(os.read(reading, 20)) != parent
-    os.close(reading)
-    with use_mirror("books"):
-        assert get_pid() == parent
-
-
 @pytest.mark.parametrize("end", ENDS)
 def test_cursors_of_the_projects_choice_are_never_trusted(
     fleet, settings, limit, count_resets, end
@@ -1113,10 +1088,8 @@ def test_changed_schema_is_used_at_once(fleet, settings):
         assert Book.objects.get().title == "Alien"
 
 
-def test_forked_child_has_connections_of_its_own(fleet):
-    with use_mirror("books"):
-        parent = get_pid()
-    leave("books")
+def ask_child(ask):
+    """Return what a forked child answers, whose last act that is."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads and fork()
@@ -1124,35 +1097,46 @@ def test_forked_child_has_connections_of_its_own(fleet):
     if child == 0:
         code = 1
         try:
-            with use_mirror("books"):
-                os.write(writing, str(get_pid()).encode())
+            os.write(writing, str(ask()).encode())
             code = 0
         finally:
             os._exit(code)
     os.close(writing)
-
+    with os.fdopen(reading) as answer:
+        said = answer.read()
     assert os.waitpid(child, 0)[1] == 0
-    assert int(os.read(reading, 20)) != parent
-    os.close(reading)
+    return said
+
+
+def give_back():
+    leave("books")
+
+
+def keep():
+    serve("books")
+
+
+@pytest.mark.parametrize("end", [give_back, keep])
+def test_forked_child_has_connections_of_its_own(fleet, limit, end):
+    limit(MAX_SIZE=4)
+    with use_mirror("books"):
+        parent = get_pid()
+    end()
+
+    with use_mirror("books"):
+        child = ask_child(get_pid)
+
+    assert int(child) != parent
     with use_mirror("books"):
         assert get_pid() == parent
 
 
-def test_connection_from_before_a_fork_is_left_to_the_parent(fleet):
+def test_connection_in_use_before_a_fork_is_left_to_the_parent(fleet):
     with use_mirror("books"):
         parent = get_pid()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                connection.close()
-                code = 0
-            finally:
-                os._exit(code)
 
-        assert os.waitpid(child, 0)[1] == 0
+        ask_child(connection.close)
+
         assert get_pid() == parent
 
 
