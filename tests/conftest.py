@@ -6,19 +6,20 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import connections
 
 from django_mirrors import use_mirror
+from tests.leftovers import make_token
 
 pytest_plugins = [
     "tests.plugins.services",
     "tests.plugins.report",
     "tests.plugins.figures",
     "tests.plugins.versions",
+    "tests.plugins.leftovers",
 ]
 
 POSTGRES_URL = os.environ.get(
@@ -94,7 +95,7 @@ class Engine:
         """Return the name of a database with all tables, none of which has rows."""
         if self.idle:
             return self.idle.pop()
-        database = f"dm_{uuid4().hex[:16]}"
+        database = make_token()
         self.create(database, template=self.template)
         return database
 
@@ -144,7 +145,7 @@ def build_engine(tmp_path_factory, django_db_setup):
     def build(name: str) -> Engine:
         if name not in engines:
             engine = Engine(
-                name, tmp_path_factory.mktemp(name), f"dm_template_{uuid4().hex[:12]}"
+                name, tmp_path_factory.mktemp(name), make_token("dm_template_")
             )
             engine.create(engine.template)
             engines[name] = engine

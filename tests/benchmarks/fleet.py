@@ -27,6 +27,8 @@ from typing import Any
 
 import psycopg
 
+from tests.leftovers import end_orderly
+
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"
 )
@@ -236,4 +238,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_orderly()
     main()

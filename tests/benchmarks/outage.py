@@ -30,10 +30,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from tests.leftovers import clean_up, make_token
+
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"
 )
 WAYS = ("refuse", "gone", "silent", "late")
+TOKEN = make_token("dm_outage_")
 MIRRORS = 4  # the first one of which falls ill
 CLIENTS = 2  # of each mirror
 PACE = 0.1  # seconds between two requests of a client
@@ -229,7 +232,7 @@ def show(value: float | None) -> str:
 
 def get_names() -> list[str]:
     """Return the names of the databases."""
-    return [f"dm_outage_{number}" for number in range(MIRRORS)]
+    return [f"{TOKEN}_{number}" for number in range(MIRRORS)]
 
 
 def build_databases() -> None:
@@ -275,4 +278,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with clean_up():
+        main()

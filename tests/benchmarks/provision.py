@@ -22,13 +22,13 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
 import django
 
+from tests.leftovers import claim, clean_up, make_token
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-TOKEN = uuid4().hex[:8]
-PREFIX = f"dm_benchmark_{TOKEN}_"
+PREFIX = f"{make_token('dm_benchmark_')}_"
 
 
 def main() -> None:
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
     django.setup()
+    use_own_key()
     from tests.plugins.services import find_mariadb_problem, find_postgres_problem
 
     print(f"{'':12}{'floor ms':>10}{'ours ms':>10}{'ratio':>8}{'first ms':>10}")
@@ -61,12 +62,22 @@ def main() -> None:
             compare_adding("mysql", {"DATABASE": url}, directory, arguments.rounds)
 
 
+def use_own_key() -> None:
+    """Have templates that tests which run at this time have not."""
+    from django.conf import settings
+
+    from django_mirrors.operations.templates import find_fleet
+
+    settings.SECRET_KEY = PREFIX
+    claim(find_fleet())
+
+
 def compare(mode: str, base: dict[str, Any], rounds: int) -> None:
     """Make databases in both ways, and print the medians and their ratio."""
     from django_mirrors.operations.databases import get_database_backend
 
     backend = get_database_backend(base)
-    template = backend.build_template_config(base, f"benchmark_{TOKEN}")
+    template = backend.build_template_config(base, PREFIX.strip("_"))
     made = [template]
     try:
         migrate(template)
@@ -147,7 +158,7 @@ def compare_adding(
     add_mirror(names[0], {})  # which makes the template
     made = [connections.settings.build_config(mirrors[names[0]])]
     backend = get_database_backend(made[0])
-    template = backend.build_template_config(made[0], f"benchmark_{TOKEN}")
+    template = backend.build_template_config(made[0], PREFIX.strip("_"))
     made += [template, ensure_template(made[0])]
     try:
         migrate(template)
@@ -210,7 +221,7 @@ def measure(do: Callable[[], object]) -> float:
 
 
 def build_new(base: dict[str, Any]) -> dict[str, Any]:
-    name = f"dm_benchmark_{uuid4().hex[:12]}"
+    name = make_token("dm_benchmark_")
     if base.get("SCHEMA"):
         return {**base, "SCHEMA": name}
     return {**base, "NAME": str(Path(base["NAME"]).parent / name).removeprefix("./")}
@@ -360,4 +371,5 @@ FLOORS: dict[str, Callable[[dict[str, Any]], Callable[[dict[str, Any]], object]]
 }
 
 if __name__ == "__main__":
-    main()
+    with clean_up():
+        main()

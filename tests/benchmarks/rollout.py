@@ -19,9 +19,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
-TOKEN = uuid4().hex[:8]
+from tests.leftovers import claim, clean_up, make_token
+
+TOKEN = make_token("dm_benchmark_")
 MODELS, MIGRATIONS = 20, 15
 LOOPED = 10  # mirrors for Django's own command
 COLUMN, TABLE = "rating", "fleetapp_m00"
@@ -197,8 +198,10 @@ def build_fleet(engine: str, size: int, directory: Path) -> Iterator[list[str]]:
     from django_mirrors.conf import forget_conf
     from django_mirrors.operations import add_mirror
     from django_mirrors.operations.databases import get_database_backend
+    from django_mirrors.operations.templates import find_fleet
     from tests.benchmarks.provision import build_config
 
+    claim(find_fleet())  # in the names of templates
     places = find_place(engine, directory)
     settings.MIRRORS_OPTIONS = {
         **settings.MIRRORS_OPTIONS,
@@ -232,6 +235,7 @@ def remove_fleet(names: list[str], shared: dict[str, Any] | None) -> None:
     from django_mirrors import mirrors, use_original
     from django_mirrors.models import MirrorRecord
     from django_mirrors.operations.databases import get_database_backend
+    from django_mirrors.operations.templates import find_fleet
 
     configs = [
         connections.settings.build_config(mirrors[name])
@@ -246,7 +250,8 @@ def remove_fleet(names: list[str], shared: dict[str, Any] | None) -> None:
     for config in configs[:1]:
         backend = get_database_backend(config)
         for template in backend.list_templates(config):
-            backend.drop(backend.build_template_config(config, template))
+            if find_fleet() in template:  # and not of tests that run meanwhile
+                backend.drop(backend.build_template_config(config, template))
     if shared is not None:
         get_database_backend(shared).drop(shared)
     with use_original():
@@ -301,8 +306,8 @@ def find_place(engine: str, directory: Path) -> dict[str, str]:
 
     server = get_postgres_url().rpartition("/")[0]
     if engine == "postgresql":
-        return {"DATABASE": f"{server}/dm_benchmark_{TOKEN}_{{name}}"}
-    name = f"dm_benchmark_{TOKEN}_shared"
+        return {"DATABASE": f"{server}/{TOKEN}_{{name}}"}
+    name = f"{TOKEN}_shared"
     return {"DATABASE": f"{server}/{name}", "SCHEMA": "{name}"}
 
 
@@ -436,4 +441,5 @@ def show(title: str, floor: float, ours: float, looped: float | None = None) -> 
 
 
 if __name__ == "__main__":
-    main()
+    with clean_up():
+        main()

@@ -17,10 +17,13 @@ from typing import Any
 
 import psycopg
 
+from tests.leftovers import clean_up, make_token
+
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"
 )
 DATABASES = 4
+TOKEN = make_token("dm_benchmark_")
 SCHEMAS = (1, 4, 100)  # as many as are asked in turn
 _BARE = ("query", "atomic")
 
@@ -85,10 +88,15 @@ def compare(
     )
 
 
+def list_databases() -> list[str]:
+    """Return the names of the databases of the mirrors."""
+    return [f"{TOKEN}_{number}" for number in range(DATABASES)]
+
+
 def build_databases() -> list[str]:
     """Make the databases of the mirrors; return their addresses."""
     server = POSTGRES_URL.rpartition("/")[0]
-    names = [f"dm_benchmark_{number}" for number in range(DATABASES)]
+    names = list_databases()
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
         for name in names:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -99,8 +107,8 @@ def build_databases() -> list[str]:
 def drop_databases() -> None:
     """Remove what `build_databases` made."""
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
-        for number in range(DATABASES):
-            connection.execute(f"DROP DATABASE dm_benchmark_{number} WITH (FORCE)")
+        for name in list_databases():
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def compare_schemas(databases: list[str], size: int, rounds: int) -> None:
@@ -177,4 +185,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with clean_up():
+        main()

@@ -2,12 +2,15 @@
 
 import shutil
 import sys
-from uuid import uuid4
+from contextlib import ExitStack
 
 import pytest
+from django.test import override_settings
 
+from django_mirrors.operations.templates import find_fleet
 from tests.isolation.conftest import report_figure
 from tests.kills.fleets import Fleet, Zygote
+from tests.leftovers import claim, make_token
 from tests.plugins.services import get_mariadb_url, get_postgres_url
 
 __all__ = ["report_figure"]
@@ -20,22 +23,33 @@ def build_fleet(tmp_path_factory):
         pytest.skip("Processes that are killed leave orphans, which Linux can tell of.")
     fleets = {}
 
-    def build(engine: str) -> Fleet:
-        if engine not in fleets:
-            fleets[engine] = make_fleet(engine, tmp_path_factory.mktemp(engine))
-        return fleets[engine]
+    with ExitStack() as stack:
 
-    yield build
-    for fleet in fleets.values():
-        fleet.remove()
+        def build(engine: str) -> Fleet:
+            if engine not in fleets:
+                directory = tmp_path_factory.mktemp(engine)
+                fleets[engine] = make_fleet(engine, directory, stack)
+            return fleets[engine]
+
+        yield build
 
 
-def make_fleet(engine, directory) -> Fleet:
+def make_fleet_token(kind) -> str:
+    token = make_token(kind)
+    # Templates are named after the key, which is the token.
+    with override_settings(SECRET_KEY=token):
+        claim(find_fleet())
+    return token
+
+
+def make_fleet(engine, directory, stack) -> Fleet:
+    """Make a fleet, which `stack` removes also if that fails half-way."""
     url = get_mariadb_url() if engine == "mariadb" else get_postgres_url()
-    token = f"dmkills_{uuid4().hex[:8]}"
+    token = make_fleet_token("dmkills_")
     work = directory / "work"
     zygote = Zygote(work, engine, url.rpartition("/")[0], token)
     fleet = Fleet(work, engine, zygote, directory / "kept")
+    stack.callback(fleet.remove)
     fleet.do(("prepare",))
     fleet.succeed("migrate")
     for name in ("books", "films"):
@@ -66,31 +80,34 @@ def build_orchards(tmp_path_factory):
         pytest.skip("Processes that are killed leave orphans, which Linux can tell of.")
     fleets = {}
 
-    def build(engine: str, count: int) -> Fleet:
-        if engine not in fleets:
-            fleets[engine] = make_orchards(
-                engine, tmp_path_factory.mktemp(f"{engine}-orchards"), count
-            )
-        return fleets[engine]
+    with ExitStack() as stack:
 
-    yield build
-    for fleet in fleets.values():
-        fleet.remove()
+        def build(engine: str, count: int) -> Fleet:
+            if engine not in fleets:
+                directory = tmp_path_factory.mktemp(f"{engine}-orchards")
+                fleets[engine] = make_orchards(engine, directory, count, stack)
+            return fleets[engine]
+
+        yield build
 
 
-def make_orchards(engine, directory, count) -> Fleet:
+def make_orchards(engine, directory, count, stack) -> Fleet:
     """Make a fleet whose original has the second release, and its mirrors the first."""
     url = get_mariadb_url() if engine == "mariadb" else get_postgres_url()
     place = directory / "work", engine, url.rpartition("/")[0]
-    token = f"dmorchards_{uuid4().hex[:8]}"
+    token = make_fleet_token("dmorchards_")
     first = Fleet(place[0], engine, Zygote(*place, token, release="first"), directory)
-    first.do(("prepare",))
-    first.succeed("migrate")
-    for number in range(count):
-        first.succeed("mirror_add", f"m{number:02}")
-    first.do(("plant",))
+    with ExitStack() as begun:
+        begun.callback(first.remove)
+        first.do(("prepare",))
+        first.succeed("migrate")
+        for number in range(count):
+            first.succeed("mirror_add", f"m{number:02}")
+        first.do(("plant",))
+        begun.pop_all()
     first.zygote.close()
     fleet = Fleet(place[0], engine, Zygote(*place, token), directory / "kept")
+    stack.callback(fleet.remove)
     fleet.succeed("migrate")
     fleet.keep("usual")
     return fleet

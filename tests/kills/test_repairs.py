@@ -1,7 +1,6 @@
 """On MariaDB an operation that was cut anywhere is completed, or said to be unclear."""
 
 from contextlib import suppress
-from uuid import uuid4
 
 import dj_database_url
 import pytest
@@ -13,6 +12,7 @@ from django_mirrors.exceptions import OperationFailed
 from django_mirrors.operations.rollout.changes import Move
 from django_mirrors.operations.rollout.repairs import redo
 from tests.isolation.sizes import scaled
+from tests.leftovers import make_token
 from tests.plugins.services import get_mariadb_url
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.django_db]
@@ -104,7 +104,7 @@ def make_connection():
     backend = load_backend("django.db.backends.mysql")
     connection = backend.DatabaseWrapper(config, alias="repairs")
     connections["repairs"] = connection
-    name = f"dmkills_{uuid4().hex[:8]}"
+    name = make_token("dmkills_")
 
     def make():
         with connection.cursor() as cursor:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import connections
 
 from django_mirrors import Mirror, mirrors
 from django_mirrors.operations.databases import get_database_backend
+from tests.leftovers import make_token
 from tests.plugins.services import get_mariadb_url, get_postgres_url
 
 __all__ = ["MARKS", "MODES", "PARAMETERS", "Places"]
@@ -27,7 +27,7 @@ class Places:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.token = f"dm{uuid4().hex[:8]}"
+        self.token = make_token()
         self.made: list[dict[str, str]] = []
 
     def find(self, mode: str, name: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,7 +1,6 @@
 """The life of a mirror on each kind of server: made, copied, archived, destroyed."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
@@ -22,6 +21,7 @@ from django_mirrors.operations import (
 from django_mirrors.operations.databases import get_database_backend
 from django_mirrors.operations.templates import find_fleet
 from tests.bookshop.models import Book
+from tests.leftovers import make_token
 from tests.plugins.services import get_mariadb_url, get_postgres_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 def server(request, defaults, settings) -> Iterator[str]:
     """Let new mirrors have a database on a server; remove what they leave there."""
     url = get_mariadb_url() if request.param == "mariadb" else get_postgres_url()
-    token = f"dm{uuid4().hex[:8]}"
+    token = make_token()
     base = url.rpartition("/")[0]
     options = {**settings.MIRRORS_OPTIONS}
     options["DEFAULTS"] = {

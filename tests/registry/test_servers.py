@@ -23,6 +23,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.leftovers import make_token
 from tests.plugins.services import get_postgres_url
 
 ROOT = Path(__file__).parents[2]
@@ -243,7 +244,7 @@ class Servers:
 @pytest.fixture
 def postgres():
     """An original on PostgreSQL, reached through a forwarder."""
-    name = f"dm_servers_{uuid4().hex[:12]}"
+    name = make_token("dm_servers_")
     address = urlsplit(get_postgres_url())
     with psycopg.connect(get_postgres_url(), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")

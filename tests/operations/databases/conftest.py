@@ -13,6 +13,7 @@ from django.db.utils import load_backend
 
 from django_mirrors import Mirror
 from django_mirrors.operations.databases import get_database_backend
+from tests.leftovers import make_token
 from tests.operations.databases import content
 from tests.plugins.services import get_mariadb_url, get_postgres_url
 
@@ -44,7 +45,7 @@ class Server:
 
     def config(self, name: str = "") -> dict[str, Any]:
         """Return the config of a database that is not there."""
-        name = name or f"dm_{uuid4().hex[:16]}"
+        name = name or make_token()
         key = "SCHEMA" if self.mode == "schema" else "NAME"
         if self.mode == "sqlite":
             name = str(self.base["DIRECTORY"] / name)
@@ -117,7 +118,7 @@ def build_server(mode: str, directory: Any, shared: str = "") -> Server:
 @pytest.fixture(scope="session")
 def shared_database(django_db_setup, django_db_blocker) -> Iterator[str]:
     """The name of a PostgreSQL database that holds the schemas of tests."""
-    config = {**build_config(get_postgres_url()), "NAME": f"dm_{uuid4().hex[:16]}"}
+    config = {**build_config(get_postgres_url()), "NAME": make_token()}
     with django_db_blocker.unblock():
         get_database_backend(config).create(config)
     yield config["NAME"]

@@ -22,6 +22,7 @@ from django_mirrors.operations.release import migrate
 from django_mirrors.operations.rollout.bringing import bring, find_path
 from django_mirrors.operations.rollout.changes import Path as Way
 from django_mirrors.operations.rollout.orders import Order
+from tests.leftovers import make_token
 from tests.operations.rollout.contents import Content, read_content
 from tests.operations.rollout.releases import Release, migrate_plainly, use_release
 from tests.operations.rollout.table import Case, list_cases
@@ -62,7 +63,7 @@ def use_mirrors(
     mode: str, directory: Path, names: tuple[str, ...] = NAMES, **options: Any
 ) -> Iterator[None]:
     """Let there be active mirrors with databases of their own, empty and marked."""
-    token = f"dm{uuid4().hex[:8]}"
+    token = make_token()
     definitions = {
         name: {
             "HOSTS": [f"{name}.example"],
