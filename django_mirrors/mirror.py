@@ -7,22 +7,24 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from django_mirrors.definition import (
-    CACHE,
-    DATABASE,
     DEFINITION_KEYS,
     EMPTY,
-    MAIL,
     ORIGINAL_NAME,
-    SERVICES,
-    SESSIONS,
     STATES,
-    STORAGE,
-    Schema,
     State,
     check_name,
     read_definition,
 )
 from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.services import (
+    CACHE,
+    DATABASE,
+    MAIL,
+    SERVICES,
+    SESSIONS,
+    STORAGE,
+    Schema,
+)
 
 __all__ = [
     "CACHE",

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import pytest
 from django.utils.module_loading import import_string
 
-from django_mirrors.conf import PoolConf
+from django_mirrors.options import PoolConf
 from tests.plugins.services import get_postgres_url
 
 psycopg = pytest.importorskip("psycopg")
