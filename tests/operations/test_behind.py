@@ -36,7 +36,11 @@ def choose(settings):
     """Return a function that sets the policy."""
 
     def choose(policy):
-        settings.MIRRORS_OPTIONS = {**settings.MIRRORS_OPTIONS, "BEHIND": policy}
+        settings.MIRRORS_OPTIONS = {
+            **settings.MIRRORS_OPTIONS,
+            "BEHIND": policy,
+            "POLL_SECONDS": 60,  # whoever brings it in step knows at once
+        }
 
     return choose
 
