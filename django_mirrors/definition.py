@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,6 +90,11 @@ def read_definition(
             # A reader knows the value only: its sentences go on from the place.
             where = f"{place}[{key!r}]"
             problems.extend(f"{where}{problem}" for problem in error.problems)
+        if not isinstance(value, str | list | tuple) and not _is_finite(value):
+            problems.append(
+                f"{place}[{key!r}] holds a number that is not finite. Write another "
+                "one, or a text."
+            )
     problems += find_service_problems(definition, values, place=place)
     return values
 
@@ -114,6 +120,15 @@ def find_close(name: object, known: tuple[str, ...]) -> str:
     return (
         f"Did you mean '{close[0]}'?" if close else f"Use one of: {', '.join(known)}."
     )
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether `value` can be written as JSON, and is equal to itself."""
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_is_finite, value))
 
 
 def _read_text(value: Any) -> str:
