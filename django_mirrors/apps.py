@@ -31,11 +31,11 @@ from django_mirrors.csrf import accept_csrf_secret, build_csrf_secret
 from django_mirrors.db.imports import leave_mirror_at_import
 from django_mirrors.db.pins import check_instance, find_content_owner, pin_queries
 from django_mirrors.db.settings import forget_changed_databases
-from django_mirrors.dsn import redact, redact_text
 from django_mirrors.mail import find_mail_setting
 from django_mirrors.middleware import find_trusted_origins
 from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.overlay import find_overlaid, find_site_host, find_site_owner
+from django_mirrors.redaction import redact, redact_text
 from django_mirrors.registry import forget_fleet
 from django_mirrors.sessions import (
     accept_session_key,

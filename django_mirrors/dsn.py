@@ -1,4 +1,4 @@
-"""Turn the DSN of a service into the dictionary Django expects; hide its secrets."""
+"""Turn the DSN of a service into the dictionary Django expects."""
 
 import os
 import re
@@ -12,32 +12,16 @@ import dj_database_url
 from django_mirrors.exceptions import InvalidMirror
 
 __all__ = [
+    "STORAGE_SCHEMES",
     "build_cache",
     "build_database",
     "build_mail",
     "build_storage",
-    "redact",
-    "redact_text",
 ]
 
 Dsn = str | Mapping[str, Any]
 
-HIDDEN = "********"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_NAME = re.compile(
-    "PASS|SECRET|TOKEN|KEY|API|SIGNATURE|CREDENTIAL", re.IGNORECASE
-)
-# Up to the last @, since a password may hold what it should have percent-encoded.
-_USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
-# Without a scheme, as `netloc` has it. Begins at the begin of a word only, and so takes
-# no more than linear time.
-_USER = re.compile(r"(?<![^\s/:@'\"])[^\s/:@'\"]*:[^\s/:@'\"]+@")
-# In the text of a dictionary, a call or a connection string.
-_ASSIGNED = re.compile(
-    r"((?:PASS|SECRET|TOKEN|CREDENTIAL|(?:ACCESS|ACCOUNT|API|PRIVATE)_?KEY)\w*"
-    r"['\"]?\s*[:=]\s*)(b?'(?:[^'\\]|\\.)*'|b?\"(?:[^\"\\]|\\.)*\"|[^\s,;&)}\]'\"]+)",
-    re.IGNORECASE,
-)
 _FILE_SYSTEM = "django_mirrors.storage.filesystem.MirrorFileSystemStorage"
 _DJANGO_FILE_SYSTEMS = frozenset(
     {
@@ -161,48 +145,6 @@ def expand(dsn: str, *, place: str) -> str:
             ) from None
 
     return _VARIABLE.sub(fill, dsn)
-
-
-def redact(value: Any, *, name: str = "") -> Any:
-    """Return a copy of `value` that can be shown: no password, token or key in it."""
-    if isinstance(value, Mapping):
-        return {key: redact(item, name=str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [redact(item, name=name) for item in value]
-    if _SECRET_NAME.search(name) and value not in ("", None):
-        return HIDDEN
-    return _redact_text(value) if isinstance(value, str) else value
-
-
-def redact_text(text: str) -> str:
-    """Return `text`, such as what repr() gives, without what looks like a secret."""
-    text = _USER_INFO.sub(f"{HIDDEN}@", text)
-    text = _USER.sub(f"{HIDDEN}@", text)
-    return _ASSIGNED.sub(rf"\1{HIDDEN}", text)
-
-
-def _redact_text(text: str) -> str:
-    if "://" not in text:
-        return _USER.sub(f"{HIDDEN}@", text)
-    try:
-        parts = urlsplit(text)
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        return _USER_INFO.sub(f"{HIDDEN}@", text)
-    user, at, host = parts.netloc.rpartition("@")
-    if not at and "@" in text:
-        return _USER_INFO.sub(f"{HIDDEN}@", text)
-    if at:
-        name, colon, _ = user.partition(":")
-        # Object stores carry a key pair: there the user name is half of the secret.
-        shown = name if parts.scheme not in _STORAGES else HIDDEN
-        user = f"{shown}:{HIDDEN}" if colon else shown
-    query = "&".join(
-        f"{key}={HIDDEN if _SECRET_NAME.search(key) else item}" for key, item in pairs
-    )
-    # Not urlunsplit(), which takes two of the slashes of sqlite:////a/path.
-    shown = f"{parts.scheme}://{user}{at}{host}{parts.path}"
-    return f"{shown}?{query}" if query else shown
 
 
 def _read_secret(path: Path, *, place: str) -> str:
@@ -429,6 +371,7 @@ _STORAGES: Mapping[str, Callable[[SplitResult, str], dict[str, Any]]] = {
     ),
     "sftp": _build_sftp,
 }
+STORAGE_SCHEMES = frozenset(_STORAGES)
 _REDIS = frozenset({"redis", "rediss"})
 _CACHES: Mapping[str, str] = {
     "redis": "django.core.cache.backends.redis.RedisCache",

@@ -18,11 +18,12 @@ from django.utils.encoding import escape_uri_path
 
 from django_mirrors import _compat
 from django_mirrors.behind import is_behind, learn_migrations
-from django_mirrors.conf import Conf, Network, find_setting, get_conf
+from django_mirrors.conf import Conf, find_setting, get_conf
 from django_mirrors.context import build_context, find_current_mirror, hold_mirror
 from django_mirrors.exceptions import InvalidHost, MirrorUnavailable
 from django_mirrors.hosts import parse_authority
 from django_mirrors.mirror import Mirror, State
+from django_mirrors.options import Network
 from django_mirrors.pages import render_page
 from django_mirrors.registry import mirrors
 from django_mirrors.steps import iter_async_steps, iter_steps

@@ -7,22 +7,24 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from django_mirrors.definition import (
-    CACHE,
-    DATABASE,
     DEFINITION_KEYS,
     EMPTY,
-    MAIL,
     ORIGINAL_NAME,
-    SERVICES,
-    SESSIONS,
     STATES,
-    STORAGE,
-    Schema,
     State,
     check_name,
     read_definition,
 )
 from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.services import (
+    CACHE,
+    DATABASE,
+    MAIL,
+    SERVICES,
+    SESSIONS,
+    STORAGE,
+    Schema,
+)
 
 __all__ = [
     "CACHE",
@@ -65,6 +67,10 @@ class Alias(str):
 
     mirror: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The oldest protocols of pickle know nothing of slots.
+        return _restore_alias, (type(self), str(self), self.mirror)
+
 
 class ReadingAlias(Alias):
     """The alias of a database that has a replica, for queries that only read.
@@ -73,6 +79,12 @@ class ReadingAlias(Alias):
     """
 
     __slots__ = ()
+
+
+def _restore_alias(kind: type[Alias], alias: str, name: str) -> Alias:
+    restored = kind(alias)
+    restored.mirror = name
+    return restored
 
 
 def build_alias(name: str, owner: str) -> Alias:

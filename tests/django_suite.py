@@ -18,6 +18,7 @@ import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -105,7 +106,11 @@ def main() -> int:
     started = {
         name: start(name, source, work, labels, options) for name in options.runs
     }
-    runs = [finish(name, process, work) for name, process in started.items()]
+    began = monotonic()
+    with ThreadPoolExecutor() as threads:
+        runs = list(
+            threads.map(lambda name: finish(name, started[name], work, began), started)
+        )
     for run in runs:
         print(run.describe())
     if len(runs) == 1:
@@ -195,8 +200,9 @@ def start(
         )
 
 
-def finish(name: str, process: "subprocess.Popen[bytes]", work: Path) -> Run:
-    began = monotonic()
+def finish(
+    name: str, process: "subprocess.Popen[bytes]", work: Path, began: float
+) -> Run:
     process.wait()
     outcomes = work / f"{name}.json"
     if not outcomes.exists():

@@ -9,14 +9,9 @@ import pytest
 from django.test import override_settings
 
 from django_mirrors import mirrors
-from django_mirrors.conf import (
-    OPTIONS,
-    build_conf,
-    find_original_hosts,
-    forget_conf,
-    get_conf,
-)
+from django_mirrors.conf import build_conf, find_original_hosts, forget_conf, get_conf
 from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.options import OPTIONS
 
 
 @pytest.mark.parametrize(

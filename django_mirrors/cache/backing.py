@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from django.core.cache.backends.base import BaseCache
 from django.utils.module_loading import import_string
 
-from django_mirrors.dsn import build_cache, redact
+from django_mirrors.dsn import build_cache
 from django_mirrors.exceptions import InvalidMirror
+from django_mirrors.redaction import redact
 
 __all__ = ["PLACE", "Backing", "build_backing", "read_own", "read_wrapped"]
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -24,9 +25,12 @@ logger = logging.getLogger("django_mirrors.db")
 # By alias: the config of a replica that failed, and until when it is not tried again.
 _held: dict[str, tuple[dict[str, Any], float]] = {}
 _HOLD_SECONDS = 5.0
+# Evicted ones that a thread remembers: as objects they cost more than a request.
+_MAX_PARKED = 256
 
 # In the thread's store of connections beside the aliases, none of which begins so.
 _OPEN = "-open"
+_PARKED = "-parked"
 _REPLICA = "-replica-"  # followed by the alias of the database
 # Need PostgreSQL's driver, which other projects have not.
 _WATCHED_ENGINE = "django_mirrors.db.silence.build_watched_engine"
@@ -122,7 +126,7 @@ class MirrorConnectionHandler(ConnectionHandler):
                 return self[owner]
             self._evict()
         generation = self.settings.generation
-        connection = self.create_connection(alias)
+        connection = self._unpark(alias) or self.create_connection(alias)
         self[alias] = connection
         # If the definition changed meanwhile, the next use finds out.
         connection.generation = generation
@@ -180,17 +184,39 @@ class MirrorConnectionHandler(ConnectionHandler):
         excess = len(of_mirrors) - get_conf().max_open_connections + 1
         if excess <= 0:
             return
-        idle = [alias for alias, item in of_mirrors.items() if _is_idle(item)]
-        for alias in sorted(idle, key=lambda item: of_mirrors[item].used)[:excess]:
-            of_mirrors[alias].close()
+        by_use = sorted(of_mirrors.items(), key=lambda item: item[1].used)
+        idle = (item for item in by_use if _is_idle(item[1]))
+        for alias, connection in islice(idle, excess):
+            connection.close()
             del self[alias]
+            self._park(alias, connection)
+
+    def _park(self, alias: str, connection: Any) -> None:
+        # Others lead to a server of their own: to connect takes longer than all else.
+        if "SCHEMA" not in connection.settings_dict or connection.is_replica:
+            return
+        parked = self._get_store(_PARKED)
+        parked[alias] = connection
+        if len(parked) > _MAX_PARKED:
+            del parked[next(iter(parked))]
+
+    def _unpark(self, alias: str) -> Any:
+        """Return the connection that was evicted, if it still leads to the mirror."""
+        connection = self._get_store(_PARKED).pop(alias, None)
+        if connection is None:
+            return None
+        is_current = self.settings.get_current(alias) is connection.settings_dict
+        return connection if is_current else None
 
     def _get_open(self) -> dict[str, Any]:
+        return self._get_store(_OPEN)
+
+    def _get_store(self, name: str) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = getattr(self._connections, _OPEN)
+            found: dict[str, Any] = getattr(self._connections, name)
         except AttributeError:
             found = {}
-            setattr(self._connections, _OPEN, found)
+            setattr(self._connections, name, found)
         return found
 
 

@@ -112,7 +112,7 @@ class Guarded:
         return bool(
             wrapper.in_atomic_block
             or (wrapper.connection is not None and not wrapper.autocommit)
-            or any(not reader.is_closed for reader in self._readers)
+            or (self._readers and any(not item.is_closed for item in self._readers))
         )
 
     def set_autocommit(self, autocommit: bool, **options: Any) -> None:  # noqa: FBT001 - Django's

@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from psycopg import Connection, Error, OperationalError
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
-from django_mirrors.conf import PoolConf
 from django_mirrors.counts import write_count
+from django_mirrors.options import PoolConf
 
 __all__ = ["Pool", "PoolExhausted", "SetupRefused", "get_pool", "prune_pools"]
 

@@ -16,7 +16,7 @@ from django.db.backends.postgresql.base import Cursor
 from django.db.backends.postgresql.client import DatabaseClient
 from psycopg import Error, IsolationLevel
 
-from django_mirrors.conf import PoolConf, get_conf
+from django_mirrors.conf import get_conf
 from django_mirrors.db.breaker import breaker
 from django_mirrors.db.pools import (
     Pool,
@@ -28,6 +28,7 @@ from django_mirrors.db.pools import (
 from django_mirrors.db.readonly import is_read_only
 from django_mirrors.db.traces import Trace, TracedCursor, follow
 from django_mirrors.exceptions import MirrorUnavailable
+from django_mirrors.options import PoolConf
 
 __all__ = ["build_schema_engine"]
 

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from celery import current_app, shared_task
 from celery.exceptions import OperationalError
 
-from django_mirrors.dsn import redact_text
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.operations.elsewhere import Elsewhere
 from django_mirrors.operations.executors import Executor
 from django_mirrors.operations.rollout import errands
 from django_mirrors.operations.runner import describe
+from django_mirrors.redaction import redact_text
 
 __all__ = ["do_errand", "open_celery_executor"]
 

@@ -181,6 +181,16 @@ def test_deferred_field_raises_in_another_mirror(shelves):
         book.title
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_object_is_pickled_with_its_mirror(emma, protocol):
+    with use_mirror("books"):
+        copied = pickle.loads(pickle.dumps(emma, protocol))
+
+        assert copied == emma
+        assert copied._state.db.mirror == "books"
+        assert type(copied._state.db) is type(emma._state.db)
+
+
 def test_pickled_object_raises_in_another_mirror(emma):
     with use_mirror("films"), pytest.raises(WrongMirror):
         pickle.loads(pickle.dumps(emma)).save()

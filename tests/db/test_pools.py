@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import pytest
 from django.utils.module_loading import import_string
 
-from django_mirrors.conf import PoolConf
+from django_mirrors.options import PoolConf
 from tests.plugins.services import get_postgres_url
 
 psycopg = pytest.importorskip("psycopg")
@@ -254,7 +254,8 @@ def test_half_of_a_pool_may_be_kept(pool):
         pool.drop(item)
 
 
-def test_connection_that_was_lost_with_its_thread_is_not_kept(pool):
+def test_connection_that_was_lost_with_its_thread_is_not_kept(pool, monkeypatch):
+    monkeypatch.setattr(pools, "_FRESH_SECONDS", 60)  # to collect garbage may take long
     taken = [pool.take(SETUP, connect, ROOMY) for _ in range(3)]
     assert [bool(pool.keep(item, ROOMY)) for item in taken] == [True, True, False]
     taken.pop(0).close()

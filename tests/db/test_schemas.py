@@ -164,6 +164,55 @@ def test_connection_goes_from_mirror_to_mirror(fleet, limit):
         assert Book.objects.count() == 0
 
 
+@pytest.fixture
+def narrow(settings):
+    """A thread that has one connection to a mirror at a time."""
+    settings.MIRRORS_OPTIONS = {**settings.MIRRORS_OPTIONS, "MAX_OPEN_CONNECTIONS": 1}
+
+
+def get_wrapper(name):
+    """Return the connection after a use of it, as an object."""
+    with use_mirror(name):
+        assert get_path() == [get_schema(name)]
+        return connections[name]
+
+
+def test_connection_that_made_room_for_another_is_remembered(fleet, narrow):
+    before = get_wrapper("books")
+    get_wrapper("films")
+    opened = connections.all(initialized_only=True)
+
+    after = get_wrapper("books")
+
+    assert after is before
+    assert before not in opened
+
+
+def test_connection_that_made_room_is_forgotten_if_its_mirror_changed(
+    fleet, narrow, settings
+):
+    before = get_wrapper("books")
+    get_wrapper("films")
+    home = fleet.take()
+    books = {**settings.MIRRORS["books"], **fleet.define(home)}
+    settings.MIRRORS = {**settings.MIRRORS, "books": books}
+    _ = mirrors["books"]
+
+    after = get_wrapper("books")
+
+    assert after is not before
+    assert after.settings_dict["SCHEMA"] == home
+    fleet.give_back(home)
+
+
+def test_few_connections_that_made_room_are_remembered(fleet, narrow, monkeypatch):
+    monkeypatch.setattr("django_mirrors.db.connections._MAX_PARKED", 0)
+    before = get_wrapper("books")
+    get_wrapper("films")
+
+    assert get_wrapper("books") is not before
+
+
 def test_thread_has_one_connection_for_all_mirrors(fleet, limit):
     limit(MAX_SIZE=1)
 

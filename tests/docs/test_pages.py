@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from django.core.management import load_command_class
 
-from django_mirrors.conf import OPTIONS
 from django_mirrors.mirror import DEFINITION_KEYS
+from django_mirrors.options import OPTIONS
 from tests.docs.code import APP, build_actions, find_commands, get_value
 from tests.docs.pages import DOCS, ROOT, find_codes, iter_blocks
 

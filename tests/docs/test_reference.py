@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from django_mirrors import _compat_settings, dsn, exceptions
-from django_mirrors.conf import HOOKS, OPTIONS
 from django_mirrors.management.commands._fleet import describe_mirror
 from django_mirrors.management.commands.mirror_show import describe_in_full
 from django_mirrors.mirror import DEFINITION_KEYS, SERVICES, STATES, Mirror
 from django_mirrors.operations import Plan, Report, Status, StepResult
+from django_mirrors.options import HOOKS, OPTIONS
 from django_mirrors.refusals import REFUSALS
 from django_mirrors.registry import MirrorRegistry
 from tests.docs.code import (

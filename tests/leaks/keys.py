@@ -6,7 +6,7 @@ SIGNING = "tests/test_signing.py -k sqlite"
 SESSIONS = "tests/test_sessions.py -k sqlite"
 CSRF = "tests/test_csrf.py -k sqlite"
 USERS = "tests/test_users.py -k sqlite"
-REPORTS = "tests/test_error_reports.py tests/test_dsn.py tests/test_conf.py"
+REPORTS = "tests/test_error_reports.py tests/test_redaction.py tests/test_conf.py"
 
 LEAKS = [
     Leak(
@@ -194,21 +194,21 @@ LEAKS = [
     ),
     Leak(
         "tokens are shown",
-        "dsn.py",
+        "redaction.py",
         '    "PASS|SECRET|TOKEN|KEY|API|SIGNATURE|CREDENTIAL"',
         '    "PASS|SECRET|KEY|API|SIGNATURE|CREDENTIAL"',
         REPORTS,
     ),
     Leak(
         "passwords of URLs are shown",
-        "dsn.py",
+        "redaction.py",
         '        user = f"{shown}:{HIDDEN}" if colon else shown\n',
         "",
         REPORTS,
     ),
     Leak(
         "passwords with a slash are shown",
-        "dsn.py",
+        "redaction.py",
         '    if not at and "@" in text:\n',
         '    if not at and "@" in parts.netloc:\n',
         REPORTS,

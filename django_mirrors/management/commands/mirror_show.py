@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from django_mirrors.dsn import redact
 from django_mirrors.management.commands._fleet import FleetCommand, describe_mirror
 from django_mirrors.mirror import Mirror
+from django_mirrors.redaction import redact
 from django_mirrors.registry import mirrors
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ from django_mirrors.operations.databases.processes import (
 )
 from django_mirrors.operations.scratch import use_scratch_directory
 
-__all__ = ["Tools", "read_archive", "use_tools"]
+__all__ = ["Tools", "build_session_name", "read_archive", "use_tools"]
 
 _KEYS = {"HOST": "host", "PORT": "port", "USER": "user", "NAME": "dbname"}
-# Options of Django and of psycopg, of which the tools know nothing.
+_SESSION = "django_mirrors"
+# Options of Django and of psycopg, of which the tools know nothing; and the name of the
+# session, which is ours.
 _NOT_OF_LIBPQ = frozenset(
     {
-        "assume_role", "autocommit", "context", "cursor_factory", "isolation_level",
-        "pool", "prepare_threshold", "row_factory", "server_side_binding",
+        "application_name", "assume_role", "autocommit", "context", "cursor_factory",
+        "isolation_level", "pool", "prepare_threshold", "row_factory",
+        "server_side_binding",
     }
 )  # fmt: skip
 _SERVICE = "mirror"
@@ -94,10 +98,22 @@ class Tools:
         )
 
 
+def build_session_name(config: Config) -> str:
+    """Return what the server calls the sessions of this work.
+
+    Those for one schema have one of their own, by which they are found and ended: what
+    a killed process had begun goes on in the server.
+    """
+    schema = config.get("SCHEMA")
+    if not schema:
+        return _SESSION
+    return f"{_SESSION} {sha256(str(schema).encode()).hexdigest()[:32]}"
+
+
 @contextmanager
 def use_tools(config: Config, *, server: int) -> Iterator[Tools]:
     """Yield the tools for the database of `config`, on a server of this version."""
-    environment = {"PGAPPNAME": "django_mirrors"}
+    environment = {"PGAPPNAME": build_session_name(config)}
     if config["PASSWORD"]:
         environment["PGPASSWORD"] = str(config["PASSWORD"])
     build = partial(Tools, config, server=server)

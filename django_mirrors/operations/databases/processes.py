@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from django_mirrors.dsn import redact_text
 from django_mirrors.exceptions import OperationFailed
+from django_mirrors.redaction import redact_text
 
 __all__ = [
     "Command",

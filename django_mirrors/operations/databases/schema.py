@@ -17,7 +17,10 @@ from django_mirrors.operations.databases.base import (
     find_template,
 )
 from django_mirrors.operations.databases.postgresql import PostgresqlServer
-from django_mirrors.operations.databases.postgresql_tools import use_tools
+from django_mirrors.operations.databases.postgresql_tools import (
+    build_session_name,
+    use_tools,
+)
 from django_mirrors.operations.databases.processes import read_output
 from django_mirrors.operations.databases.server import quote
 
@@ -29,6 +32,14 @@ SELECT format('SELECT 1 FROM %%I.%%I t WHERE position(%%L IN t::text) > 0',
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname <> '{REPLAY_TABLE}'
 """  # noqa: S608 - constants
+_NAME_SESSION = "SELECT set_config('application_name', %s, false)"
+# Waited for: one that is just committing would make the schema after the drop.
+_END_SESSIONS = """
+SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity
+WHERE application_name = %s AND datname = current_database()
+  AND pid <> pg_backend_pid() AND pg_has_role(usesysid, 'MEMBER')
+"""
+_PATIENCE = 10_000  # milliseconds
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))"
 # What psql is told, with a key that is new each time, and a server cannot read.
 _RESTRICTION = re.compile(r"\n\\restrict (\w+)\n")
@@ -67,10 +78,12 @@ class SchemaDatabase(PostgresqlServer):
         self._run(config, self._build_creation(config))
 
     def drop(self, config: Config) -> None:
-        """Remove the schema and everything in it."""
+        """End what still works on the schema; remove it and everything in it."""
         name = quote(self.get_name(config))
         try:
-            self._run(config, f"DROP SCHEMA IF EXISTS {name} CASCADE")
+            with self._connect(config) as cursor:
+                cursor.execute(_END_SESSIONS, [_PATIENCE, build_session_name(config)])
+                cursor.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
         except OperationFailed as error:
             if not self._is_missing(error):
                 raise
@@ -135,6 +148,11 @@ class SchemaDatabase(PostgresqlServer):
             )
         server = self._find_server(config)
         transfers.load_schema(path, schemas[0], config, server=server)
+
+    def _run(self, config: Config, sql: str) -> None:
+        with self._connect(config) as cursor:
+            cursor.execute(_NAME_SESSION, [build_session_name(config)])
+            cursor.execute(sql)
 
     @contextmanager
     def _connect(self, config: Config) -> Iterator[Any]:

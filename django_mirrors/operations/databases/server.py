@@ -8,9 +8,9 @@ from django.db import DatabaseError
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.utils import load_backend
 
-from django_mirrors.dsn import redact_text
 from django_mirrors.exceptions import MirrorExists, OperationFailed
 from django_mirrors.operations.databases.base import Config
+from django_mirrors.redaction import redact_text
 
 __all__ = ["ServerDatabase", "describe", "quote"]
 

@@ -378,6 +378,7 @@ def _close(work: _Rollout, not_begun: list[StepResult]) -> Report:
         work.journal.stop("paused" if request else "stopped")
     else:
         work.journal.end("failed" if report.failures else "done")
+    fleet.reload()
     known = {item.mirror for item in report.results}  # that failed before, perhaps
     rest = [item for item in not_begun if item.mirror not in known]
     results = sorted((*report.results, *rest), key=lambda item: item.mirror)

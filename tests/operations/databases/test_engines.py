@@ -675,7 +675,7 @@ def wait_for_end_of_tools(server, config, *, seconds=90):
     end = monotonic() + seconds
     while monotonic() < end:
         found = subprocess.run(
-            ["pgrep", "-f", f"{config.get('SCHEMA') or config['NAME']}"],
+            ["pgrep", "-f", str(config["NAME"])],
             capture_output=True,
             check=False,
         )

@@ -4,9 +4,11 @@ import threading
 from uuid import uuid4
 
 import pytest
+from django.db import DatabaseError
 
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.operations.databases import get_database_backend
+from django_mirrors.operations.databases.postgresql_tools import build_session_name
 from tests.operations.databases import content
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
@@ -223,6 +225,33 @@ def test_schema_is_moved_to_another_database_under_its_name(schemas, postgresql)
     schemas.backend.copy(source, target)
 
     assert schemas.backend.fingerprint(target) == schemas.backend.fingerprint(source)
+
+
+def test_drop_ends_what_a_killed_process_had_begun_in_a_schema(schemas):
+    target = schemas.config()
+    with schemas.connect(target) as connection, connection.cursor() as cursor:
+        # As a kill leaves it: the schemas goes on, and may commit at any moment.
+        cursor.execute("SET application_name TO %s", [build_session_name(target)])
+        cursor.execute("BEGIN")
+        cursor.execute(f'CREATE SCHEMA "{target["SCHEMA"]}"')
+
+        schemas.backend.drop(target)
+
+        with pytest.raises(DatabaseError):
+            cursor.execute("COMMIT")
+    schemas.backend.create(target)
+    assert schemas.backend.exists(target)
+
+
+def test_drop_leaves_those_alone_who_work_on_another_schema(schemas):
+    target, other = schemas.config(), schemas.config()
+    with schemas.connect(other) as connection, connection.cursor() as cursor:
+        cursor.execute("SET application_name TO %s", [build_session_name(other)])
+
+        schemas.backend.drop(target)
+
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
 
 
 def test_schema_of_a_database_that_is_gone_is_gone(schemas):
