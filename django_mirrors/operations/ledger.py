@@ -11,7 +11,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from django_mirrors.context import use_original
-from django_mirrors.models import MigrationState, MirrorRecord
+from django_mirrors.records import MigrationState, MirrorRecord
 
 __all__ = ["Entry", "enter", "read_ledger", "remember", "write_state"]
 
