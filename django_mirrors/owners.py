@@ -106,8 +106,10 @@ def refuse_uid(uid: Any, model: type[models.Model]) -> NoReturn:
 
 
 def _describe(uid: Any) -> str:
+    if uid is None:
+        return "no mirror"
     if not isinstance(uid, UUID):
-        return "whatever mirror an expression may give"
+        return "the mirror that an expression gives"
     everyone = (mirrors.original, *mirrors.values())
     name = next((item.name for item in everyone if item.uid == uid), None)
     return f"the uid {uid}, which is no mirror's," if name is None else f"'{name}'"

@@ -3,15 +3,21 @@
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.db.models import Model
 
 from django_mirrors import _compat_scope
 from django_mirrors.context import find_frame, get_current_mirror, is_crossing
 from django_mirrors.exceptions import WrongMirror
-from django_mirrors.owners import OwnerField, check_uid, refuse_uid
+from django_mirrors.owners import (
+    OwnerField,
+    check_uid,
+    find_owner_field,
+    refuse_uid,
+)
 from django_mirrors.registry import mirrors
 
-__all__ = ["is_owned", "scope_reads", "scope_write"]
+__all__ = ["find_owned_tables", "is_owned", "scope_reads", "scope_write"]
 
 
 class Scope:
@@ -74,6 +80,16 @@ def scope_write(query: Any, connection: Any) -> Any:
 def is_owned(model: type[Model]) -> bool:
     """Whether rows of the table of `model` belong to one mirror each."""
     return model._meta.db_table in _compat_scope.find_tables(model)
+
+
+def find_owned_tables() -> dict[str, OwnerField]:
+    """Return the tables that have a field for the owner of each row, and that field."""
+    found: dict[str, OwnerField] = {}
+    for model in apps.get_models(include_auto_created=True):
+        field = find_owner_field(model)
+        if field is not None and field in model._meta.local_concrete_fields:
+            found[model._meta.db_table] = field
+    return found
 
 
 def _find_other(value: UUID | None, current: UUID, name: str) -> UUID:

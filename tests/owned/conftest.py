@@ -150,7 +150,8 @@ def dump(name: str) -> dict[str, list[str]]:
             found = {}
             for table, condition in OWN_ROWS.items():
                 cursor.execute(
-                    f"SELECT * FROM {table} WHERE {condition}", [uid] * ("%s" in condition)
+                    f"SELECT * FROM {table} WHERE {condition}",
+                    [uid] * ("%s" in condition),
                 )
                 found[table] = sorted(map(repr, cursor.fetchall()))
             return found

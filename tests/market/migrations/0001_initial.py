@@ -1,102 +1,185 @@
 import django.db.models.deletion
 import django.db.models.functions.text
-import django_mirrors.models
 from django.db import migrations, models
+
+import django_mirrors.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Notice',
+            name="Notice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.CharField(max_length=50)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("text", models.CharField(max_length=50)),
             ],
             options={
-                'db_table': 'market_note',
-                'managed': False,
+                "db_table": "market_note",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Category',
+            name="Category",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=50, unique=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("name", models.CharField(max_length=50, unique=True)),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Product',
+            name="Product",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mirror_uid', django_mirrors.models.OwnerField()),
-                ('name', models.CharField(max_length=50)),
-                ('price', models.IntegerField()),
-                ('categories', models.ManyToManyField(blank=True, related_name='products', to='market.category')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("mirror_uid", django_mirrors.models.OwnerField()),
+                ("name", models.CharField(max_length=50)),
+                ("price", models.IntegerField()),
+                (
+                    "categories",
+                    models.ManyToManyField(
+                        blank=True, related_name="products", to="market.category"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('price',),
+                "ordering": ("price",),
             },
         ),
         migrations.CreateModel(
-            name='Note',
+            name="Note",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.CharField(max_length=50)),
-                ('whose', django_mirrors.models.OwnerField(db_column='who')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("text", models.CharField(max_length=50)),
+                ("whose", django_mirrors.models.OwnerField(db_column="who")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(models.F('whose'), django.db.models.functions.text.Lower('text'), name='market_note_text')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("whose"),
+                        django.db.models.functions.text.Lower("text"),
+                        name="market_note_text",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Perishable',
+            name="Perishable",
             fields=[
-                ('product_ptr', models.OneToOneField(auto_created=True, on_delete=django.db.models.deletion.CASCADE, parent_link=True, primary_key=True, serialize=False, to='market.product')),
-                ('days', models.IntegerField()),
+                (
+                    "product_ptr",
+                    models.OneToOneField(
+                        auto_created=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        parent_link=True,
+                        primary_key=True,
+                        serialize=False,
+                        to="market.product",
+                    ),
+                ),
+                ("days", models.IntegerField()),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
-            bases=('market.product',),
+            bases=("market.product",),
         ),
         migrations.CreateModel(
-            name='Rating',
+            name="Rating",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stars', models.IntegerField()),
-                ('product', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='ratings', to='market.product')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("stars", models.IntegerField()),
+                (
+                    "product",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="ratings",
+                        to="market.product",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Trader',
+            name="Trader",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mirror_uid', django_mirrors.models.OwnerField()),
-                ('name', models.CharField(max_length=50)),
-                ('rank', models.IntegerField(default=0)),
-                ('friends', models.ManyToManyField(to='market.trader')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("mirror_uid", django_mirrors.models.OwnerField()),
+                ("name", models.CharField(max_length=50)),
+                ("rank", models.IntegerField(default=0)),
+                ("friends", models.ManyToManyField(to="market.trader")),
             ],
         ),
         migrations.AddField(
-            model_name='product',
-            name='trader',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='products', to='market.trader'),
+            model_name="product",
+            name="trader",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="products",
+                to="market.trader",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trader',
-            constraint=models.UniqueConstraint(fields=('mirror_uid', 'name'), name='market_trader_name'),
+            model_name="trader",
+            constraint=models.UniqueConstraint(
+                fields=("mirror_uid", "name"), name="market_trader_name"
+            ),
         ),
         migrations.AlterUniqueTogether(
-            name='product',
-            unique_together={('mirror_uid', 'name')},
+            name="product",
+            unique_together={("mirror_uid", "name")},
         ),
     ]
