@@ -107,8 +107,9 @@ def scope_reads(scope: Scope) -> None:
 
     @wraps(get_from := _Compiler.get_from_clause)
     def get_scoped_from(self: Any) -> Any:
-        tables = find_tables(self.query.model)
-        if tables:
+        query = self.query
+        tables = find_tables(query.model)
+        if tables and (query.extra_tables or _meets(query, tables)):
             _narrow(self, tables, scope)
         return get_from(self)
 
@@ -130,6 +131,14 @@ def scope_reads(scope: Scope) -> None:
 
     _Compiler.get_from_clause = get_scoped_from
     _Join.as_sql = write_scoped_join
+
+
+def _meets(query: Any, tables: Tables) -> bool:
+    # Of each query of the project: a generator would take twice as long.
+    for item in query.alias_map.values():  # noqa: SIM110
+        if item.table_name in tables:
+            return True
+    return False
 
 
 def _narrow(compiler: Any, tables: Tables, scope: Scope) -> None:
@@ -265,15 +274,15 @@ def find_tables(model: Any) -> Tables:
     if model is None:
         return _NONE
     registry = model._meta.apps
+    if type(registry) is StateApps:
+        return _NONE
     # Django keeps this list until a model is added, and then makes another one.
     models = registry.get_models(True)  # noqa: FBT003 - Django's
     known = registry.__dict__.get(_KEPT)
-    if known is not None and known[0] is models:
-        tables: Tables = known[1]
-        return tables
-    is_of_states = isinstance(registry, StateApps)
-    tables = _NONE if is_of_states or not _scopes else _read(models, _scopes[0].field)
-    registry.__dict__[_KEPT] = models, tables
+    if known is None or known[0] is not models:
+        known = models, _read(models, _scopes[0].field) if _scopes else _NONE
+        registry.__dict__[_KEPT] = known
+    tables: Tables = known[1]
     return tables
 
 

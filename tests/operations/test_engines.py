@@ -20,6 +20,7 @@ from django_mirrors.operations.databases import get_database_backend
 from django_mirrors.operations.templates import find_fleet
 from tests.bookshop.models import Book
 from tests.operations.conftest import MARIADB, POSTGRESQL
+from tests.operations.test_handover import check_is_copy, make_books
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,3 +106,11 @@ def test_database_of_somebody_else_is_refused(server):
     assert "books" not in mirrors
     assert backend.exists(config)
     backend.drop(config)
+
+
+def test_clone_has_the_rows_of_its_source_alone(server):
+    make_books()
+
+    clone_mirror("books", "music", {})
+
+    check_is_copy("music")

@@ -30,12 +30,6 @@ def on_sqlite(defaults):
     return make_books()
 
 
-@pytest.fixture
-def on_server(server):
-    """Let new mirrors have a database on each server in turn."""
-    return make_books()
-
-
 def make_books():
     """Add a mirror with rows, and one that has the same names in its database."""
     add_mirror("books", {})
@@ -92,12 +86,6 @@ def test_restored_mirror_has_the_rows_of_its_own_alone(on_sqlite, tmp_path):
     export_mirror("books", str(tmp_path / "books.tar"))
 
     restore_mirror(str(tmp_path / "books.tar"), name="music", definition={})
-
-    check_is_copy("music")
-
-
-def test_clone_on_a_server_has_the_rows_of_its_source_alone(on_server, tmp_path):
-    clone_mirror("books", "music", {})
 
     check_is_copy("music")
 

@@ -329,6 +329,14 @@ READS: dict[str, Read] = {
         ),
         lambda m: [("food", 30 + m if m > 1 else 10 + m), ("rare", None)],
     ),
+    "count and sum from what is common": (
+        lambda: list(
+            Category.objects.annotate(n=Count("products"), s=Sum("products__price"))
+            .filter(name="food")
+            .values_list("n", "s")
+        ),
+        lambda m: [(count_in_food(m), 40 + 3 * m if m > 1 else 10 + 2 * m)],
+    ),
     "filter from what is common": (
         lambda: Category.objects.filter(products__name="milk").count(),
         lambda m: int(m > 1),

@@ -1,6 +1,7 @@
 """What happens at the edges: no mirror, another owner, conflicts, other databases."""
 
 import json
+from copy import copy
 from uuid import uuid4
 
 import pytest
@@ -8,6 +9,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connections, migrations, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import F, Value
+from django.db.models.sql.datastructures import Join
 
 from django_mirrors import cross_mirrors, mirrors, use_mirror, use_original
 from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
@@ -236,12 +238,42 @@ def test_query_set_of_no_mirror_is_each_mirrors_in_turn(market):
     with no_mirror():
         rows = Product.objects.filter(name="apple")
 
-    found = []
+    found, texts = [], []
     for name in SHARED:
         with use_mirror(name):
             found.append(rows.all().get().price)
+            texts.append(str(rows.query))
 
     assert found == [MARKS[name] for name in SHARED]
+    assert [text.count(" = ") for text in texts] == [2, 2]
+
+
+class ForeignJoin(Join):
+    """A join of another package, which writes itself."""
+
+    as_sql = Join.as_sql.__wrapped__
+
+
+@ONE_ENGINE
+def test_join_that_writes_itself_is_narrowed_too(market):
+    with use_mirror(FRENCH):
+        theirs = Trader.objects.get(name="Ann").pk
+    with use_mirror(FILMS):
+        Product.objects.filter(name="apple").update(trader=theirs)
+        rows = Product.objects.filter(trader__rank__gt=0).values_list("trader__rank")
+        joins = rows.query.alias_map
+        joins["market_trader"] = copy(joins["market_trader"])
+        joins["market_trader"].__class__ = ForeignJoin
+
+        assert list(rows) == [(MARKS[FILMS],)]
+
+
+@ONE_ENGINE
+def test_owner_is_looked_at_when_a_field_is_saved(market):
+    field = Product._meta.get_field("mirror_uid")
+
+    with use_mirror(FILMS), pytest.raises(WrongMirror):
+        field.pre_save(Product(mirror_uid=get_uid(FRENCH)), add=False)
 
 
 @ONE_ENGINE
