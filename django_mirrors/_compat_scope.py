@@ -6,7 +6,7 @@ table that it reads, and what is written before the compiler gets it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NamedTuple, Protocol
 
 import django
@@ -51,7 +51,7 @@ class Scope(Protocol):
     def find_uid(self) -> Any:
         """Return the uid whose rows count, or None if all do. Raises without any."""
 
-    def fill(self, value: Any, model: Any, connection: Any) -> Any:
+    def fill(self, model: Any, connection: Any, value: Any) -> Any:
         """Return the owner of a new row that is given `value`, or raise."""
 
     def fill_historical(self, value: Any) -> Any:
@@ -167,12 +167,18 @@ def _narrow(compiler: Any, tables: Tables, scope: Scope) -> None:
         for alias, owner in found
         if not _is_tied(query, alias, owner)
     ]
-    # Not the query's own, which other mirrors may use too.
-    where = getattr(compiler, "where", None)
     if conditions:
-        compiler.where = WhereNode(
-            conditions if where is None else [*conditions, where], AND
-        )
+        # Not the query's own, which other mirrors may use too.
+        compiler.where = _add(conditions, getattr(compiler, "where", None))
+
+
+def _add(conditions: list[Any], where: Any) -> Any:
+    """Return a new node that holds both."""
+    if where is None:
+        return WhereNode(conditions, AND)
+    if where.connector == AND and not where.negated:
+        return WhereNode([*conditions, *where.children], AND)
+    return WhereNode([*conditions, where], AND)
 
 
 def _is_tied(query: Any, alias: str, owner: Owner) -> bool:
@@ -224,15 +230,17 @@ def scope_write(query: Any, connection: Any, scope: Scope) -> Any:
         return query
     if query.compiler == _UPDATE and owner.beyond is None:
         _check_values(query, uid, scope)
-    narrowed = query.clone()
-    condition: Any = OwnedBy(owner, narrowed.get_initial_alias(), uid)
-    narrowed.where = WhereNode([condition, narrowed.where], AND)
+    # A copy with another condition, and all else in common: both are run once only.
+    narrowed = object.__new__(type(query))
+    narrowed.__dict__.update(query.__dict__)
+    alias = narrowed.get_initial_alias()
+    narrowed.where = _add([OwnedBy(owner, alias, uid)], query.where)
     return narrowed
 
 
 def _check_values(query: Any, uid: Any, scope: Scope) -> None:
     for field, _, value in query.values:
-        if isinstance(field, scope.field):
+        if isinstance(field, scope.field) and value != uid:
             is_plain = not hasattr(value, "resolve_expression")
             if not is_plain or field.to_python(value) != uid:
                 scope.refuse(field.to_python(value) if is_plain else value, query.model)
@@ -247,15 +255,20 @@ def _scope_insert(query: Any, connection: Any, scope: Scope) -> None:
         if isinstance(model._meta.apps, StateApps):
             _fill_historical(query, scope)
         return
-    if query.on_conflict == OnConflict.UPDATE and scope.find_uid() is not None:
+    uid = scope.find_uid()
+    if query.on_conflict == OnConflict.UPDATE and uid is not None:
         named = {field.column for field in query.unique_fields}
         if owner.column not in named:
             scope.refuse_overwriting(model, owner.column)
     if owner.beyond is None:
-        field = owner.field
         for row in query.objs:
-            value = field.to_python(getattr(row, field.attname))
-            setattr(row, field.attname, scope.fill(value, model, connection))
+            _fill(row, owner.field, uid, partial(scope.fill, model, connection))
+
+
+def _fill(row: Any, field: Any, uid: Any, fill: Callable[[Any], Any]) -> None:
+    value = getattr(row, field.attname)
+    if value is None or value != uid:
+        setattr(row, field.attname, fill(field.to_python(value)))
 
 
 def _fill_historical(query: Any, scope: Scope) -> None:

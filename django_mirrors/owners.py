@@ -61,9 +61,13 @@ class OwnerField(models.UUIDField):  # type: ignore[type-arg]
 
     def pre_save(self, instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's
         """Return the owner, filled in if there is none; raise if it is another."""
-        uid = self.to_python(super().pre_save(instance, add))
+        uid = super().pre_save(instance, add)
+        mirror = get_current_mirror()
+        if uid == mirror.uid:
+            return uid  # and nearly always so
+        uid = self.to_python(uid)
         if uid is None:
-            uid = get_current_mirror().uid
+            uid = mirror.uid
             setattr(instance, self.attname, uid)
         elif not is_historical(type(instance)):
             check_uid(uid, type(instance))

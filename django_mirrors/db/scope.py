@@ -35,7 +35,7 @@ class Scope:
             return None if is_crossing() else get_current_mirror().uid
         return None if frame.crossing else frame.mirror.uid
 
-    def fill(self, value: UUID | None, model: type[Model], connection: Any) -> UUID:
+    def fill(self, model: type[Model], connection: Any, value: UUID | None) -> UUID:
         """Return the owner of a new row. Raises `WrongMirror`, or `NoCurrentMirror`."""
         mirror = get_current_mirror()
         if is_crossing():

@@ -69,24 +69,24 @@ LEAKS = [
     Leak(
         "a query keeps the condition of the mirror it was first used in",
         SCOPE,
-        "        compiler.where = WhereNode(\n",
-        "        compiler.query.where = compiler.where = WhereNode(\n",
+        "        compiler.where = _add(",
+        "        compiler.query.where = compiler.where = _add(",
         ROWS,
     ),
     Leak(
         "an UPDATE changes the rows of all mirrors",
         SCOPE,
-        "    narrowed = query.clone()\n",
+        "    narrowed = object.__new__(type(query))\n",
         "    if query.compiler == _UPDATE:\n        return query\n"
-        "    narrowed = query.clone()\n",
+        "    narrowed = object.__new__(type(query))\n",
         READS,
     ),
     Leak(
         "a DELETE removes the rows of all mirrors",
         SCOPE,
-        "    narrowed = query.clone()\n",
+        "    narrowed = object.__new__(type(query))\n",
         "    if query.compiler != _UPDATE:\n        return query\n"
-        "    narrowed = query.clone()\n",
+        "    narrowed = object.__new__(type(query))\n",
         READS,
     ),
     Leak(
@@ -113,8 +113,8 @@ LEAKS = [
     Leak(
         "an INSERT makes a row of another mirror",
         SCOPE,
-        "field.attname, scope.fill(value, model, connection))\n",
-        "field.attname, value or scope.fill(value, model, connection))\n",
+        "    if value is None or value != uid:\n",
+        "    if value is None:\n",
         ROWS,
     ),
     Leak(
