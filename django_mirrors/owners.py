@@ -20,7 +20,8 @@ __all__ = [
     "refuse_uid",
 ]
 
-_PUBLIC = "django_mirrors.models"
+_PUBLIC = "django_mirrors.models.OwnerField"  # in migrations
+_VERBOSE_NAME = _("mirror")
 
 
 def find_current_uid() -> UUID | None:
@@ -39,13 +40,14 @@ class OwnerField(models.UUIDField):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         if not args:
-            options.setdefault("verbose_name", _("mirror"))
+            options.setdefault("verbose_name", _VERBOSE_NAME)
         super().__init__(*args, **{**_OPTIONS, **options})
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
         """Return what a migration needs to make it again: little, so none changes."""
-        name, _, args, options = super().deconstruct()
-        options.pop("verbose_name", None)
+        name, path, args, options = super().deconstruct()
+        if options.get("verbose_name") is _VERBOSE_NAME:
+            del options["verbose_name"]
         kept = {
             key: value
             for key, value in options.items()
@@ -57,7 +59,8 @@ class OwnerField(models.UUIDField):  # type: ignore[type-arg]
             for key in ("blank", "db_index", "editable", "serialize")
             if getattr(self, key) != _OPTIONS[key]
         }
-        return str(name), f"{_PUBLIC}.{type(self).__name__}", list(args), kept
+        is_own = type(self) is OwnerField
+        return str(name), _PUBLIC if is_own else path, list(args), kept
 
     def pre_save(self, instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's
         """Return the owner, filled in if there is none; raise if it is another."""

@@ -7,6 +7,7 @@ from django.apps import apps
 from django.db.models import Model
 
 from django_mirrors import _compat_scope
+from django_mirrors.conf import get_conf
 from django_mirrors.context import find_frame, get_current_mirror, is_crossing
 from django_mirrors.exceptions import WrongMirror
 from django_mirrors.owners import (
@@ -42,7 +43,9 @@ class Scope:
             # A mirror that has a database of its own finds its own rows there only.
             owner = getattr(connection, "owner", mirror.alias)
             is_there = owner != mirror.alias and owner in mirrors
-            return _find_other(value, mirror.uid, owner if is_there else mirror.name)
+            is_for_all = model._meta.app_label in get_conf().original_apps
+            name = owner if is_there and not is_for_all else mirror.name
+            return _find_other(value, mirror.uid, name)
         if value is not None:
             check_uid(value, model)
         return mirror.uid

@@ -148,8 +148,8 @@ LEAKS = [
     Leak(
         "a row that is made in another database is found by nobody there",
         "db/scope.py",
-        "owner if is_there else mirror.name)\n",
-        "mirror.name)\n",
+        "        name = owner if is_there and not is_for_all else mirror.name\n",
+        "        name = mirror.name\n",
         ROWS,
     ),
     Leak(

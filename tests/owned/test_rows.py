@@ -8,11 +8,13 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connections, migrations, transaction
 from django.db.migrations.loader import MigrationLoader
-from django.db.models import F, Value
+from django.db.models import CharField, CompositePrimaryKey, F, IntegerField, Value
 from django.db.models.sql.datastructures import Join
+from django.test.utils import isolate_apps
 
 from django_mirrors import cross_mirrors, mirrors, use_mirror, use_original
 from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
+from django_mirrors.models import MirrorOwned, OwnerField
 from django_mirrors.testing import no_mirror
 from tests.market.models import Category, Note, Perishable, Product, Trader
 from tests.owned.conftest import ISOLATED, MARKS, SHARED, dump
@@ -20,7 +22,12 @@ from tests.owned.conftest import ISOLATED, MARKS, SHARED, dump
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILMS, FRENCH = SHARED
+NO_INDEX, WHOSE = {"db_index": False}, {"verbose_name": "whose"}
 ONE_ENGINE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
+
+class OwnField(OwnerField):
+    """Of a project, which may add to it."""
 
 
 def get_uid(name):
@@ -376,8 +383,6 @@ def test_row_of_a_migration_is_the_current_mirrors_or_whose_it_says(market, hist
 
 
 def test_field_that_is_added_fills_rows_with_the_migrated_mirror(market):
-    from django_mirrors.models import OwnerField
-
     add = migrations.AddField("category", "owner", OwnerField())
     before = MigrationLoader(None).project_state()
     after = before.clone()
@@ -396,3 +401,69 @@ def test_field_that_is_added_fills_rows_with_the_migrated_mirror(market):
                 add.database_backwards("market", editor, after, before)
 
     assert str(uid).replace("-", "") == get_uid(FILMS).hex
+
+
+@pytest.mark.parametrize(
+    ("field", "path", "options"),
+    [
+        (OwnerField(), "django_mirrors.models.OwnerField", {}),
+        (OwnerField(db_index=False), "django_mirrors.models.OwnerField", NO_INDEX),
+        (OwnerField("whose"), "django_mirrors.models.OwnerField", WHOSE),
+        (OwnField(unique=True), f"{__name__}.OwnField", {"unique": True}),
+    ],
+)
+def test_migration_has_what_makes_the_field_again(field, path, options):
+    name, found, args, kept = field.deconstruct()
+
+    assert (found, args, kept) == (path, [], options)
+    again = type(field)(*args, **kept)
+    assert again.deconstruct() == (name, found, args, kept)
+    for key in ("db_index", "editable", "serialize", "blank", "unique", "default"):
+        assert getattr(again, key) == getattr(field, key)
+
+
+@ONE_ENGINE
+def test_row_of_an_app_of_the_original_is_the_current_mirrors_while_crossing_too(
+    market, settings
+):
+    settings.MIRRORS_OPTIONS = {**settings.MIRRORS_OPTIONS, "ORIGINAL_APPS": ["market"]}
+
+    with use_mirror("books"):
+        with cross_mirrors("a test"):
+            Note.objects.create(text="new")
+
+        assert [row.whose for row in Note.objects.all()] == [get_uid("books")]
+    with use_original():
+        assert list(Note.objects.all()) == []
+
+
+@ONE_ENGINE
+def test_numbers_of_a_key_that_has_the_owner_are_each_mirrors_own(market):
+    with isolate_apps("tests.market"):
+
+        class Ticket(MirrorOwned):
+            pk = CompositePrimaryKey("mirror_uid", "number")
+            number = IntegerField()
+            text = CharField(max_length=50)
+
+            class Meta:
+                app_label = "market"
+
+    with use_mirror(FILMS), connections["default"].schema_editor() as editor:
+        editor.create_model(Ticket)
+
+    for name in SHARED:
+        with use_mirror(name):
+            ticket = Ticket.objects.create(number=1, text="old")
+            ticket.text = name
+            ticket.save()
+    for name in SHARED:
+        with use_mirror(name):
+            assert [(row.number, row.text) for row in Ticket.objects.all()] == [
+                (1, name)
+            ]
+    with use_mirror(FILMS):
+        Ticket.objects.get(number=1).delete()
+        assert not Ticket.objects.exists()
+    with use_mirror(FRENCH):
+        assert Ticket.objects.filter(pk=(get_uid(FRENCH), 1)).exists()
