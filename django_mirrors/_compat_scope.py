@@ -75,8 +75,12 @@ class OwnedBy:
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         """Return SQL and parameters. Django's name."""
         name = getattr(compiler, _QUOTE)(self.alias)
-        sql = _write(self.owner, name, connection.ops.quote_name)
-        return sql, [self.owner.field.get_db_prep_value(self.uid, connection)]
+        value = self.owner.field.get_db_prep_value(self.uid, connection)
+        quote = connection.ops.quote_name
+        if connection.vendor == "sqlite" and value == self.uid.hex:
+            # Django sends as many parameters as SQLite takes, and none may be added.
+            return _write(self.owner, name, quote, f"'{value}'"), []
+        return _write(self.owner, name, quote, "%s"), [value]
 
     def relabeled_clone(self, changes: Mapping[str, str]) -> "OwnedBy":
         """Return the same of another alias. Django's name."""
@@ -84,12 +88,12 @@ class OwnedBy:
         return OwnedBy(self.owner, alias, self.uid)
 
 
-def _write(owner: Owner, name: str, quote: Callable[[str], str]) -> str:
+def _write(owner: Owner, name: str, quote: Callable[[str], str], value: str) -> str:
     column = f"{name}.{quote(owner.column)}"
     if owner.beyond is None:
-        return f"{column} = %s"
+        return f"{column} = {value}"
     target = quote(owner.target)
-    condition = _write(owner.beyond, target, quote)
+    condition = _write(owner.beyond, target, quote, value)
     return (
         f"{column} IN (SELECT {target}.{quote(owner.target_column)} "  # noqa: S608 - quoted
         f"FROM {target} WHERE {condition})"

@@ -467,3 +467,13 @@ def test_numbers_of_a_key_that_has_the_owner_are_each_mirrors_own(market):
         assert not Ticket.objects.exists()
     with use_mirror(FRENCH):
         assert Ticket.objects.filter(pk=(get_uid(FRENCH), 1)).exists()
+
+
+@ONE_ENGINE
+def test_as_many_values_are_sent_as_the_engine_takes(market):
+    with use_mirror(FILMS):
+        most = connections["default"].features.max_query_params
+        numbers = range(most + 10)
+
+        assert len(Product.objects.in_bulk(list(numbers))) == 4
+        assert len(Perishable.objects.in_bulk(list(numbers))) == 1
