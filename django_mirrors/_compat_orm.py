@@ -60,6 +60,9 @@ class Pins(Protocol):
     def note_write(self) -> None:
         """Take note that the current mirror writes."""
 
+    def scope_write(self, query: Any, connection: Any) -> Any:
+        """Return the query that writes no other mirror's rows."""
+
 
 def pin_queries(pins: Pins) -> None:
     """Let everything below ask `pins`, from now on."""
@@ -181,13 +184,19 @@ def _check_queries(pins: Pins) -> None:
         made = get_compiler(self, using, connection, *args, **kwargs)
         if self.mirror is not None:
             pins.check_query(self.mirror, made.connection, self.model)
+        if self.compiler in _WRITERS:
+            made.query = pins.scope_write(self, made.connection)
         if made.connection.alias == _ORIGINAL:
-            leave = pins.find_leave(made.connection, self.model)
-            if leave is not None:
-                made.execute_sql = _run_in(leave, made.execute_sql)
+            _leave(made, pins)
         return made
 
     _Query.get_compiler = get_checked_compiler
+
+
+def _leave(compiler: Any, pins: Pins) -> None:
+    block = pins.find_leave(compiler.connection, compiler.query.model)
+    if block is not None:
+        compiler.execute_sql = _run_in(block, compiler.execute_sql)
 
 
 def _run_in(block: Method, run: Method) -> Method:

@@ -9,6 +9,12 @@ from django.db.models.sql import InsertQuery
 __all__ = ["build_json_null", "insert_rows"]
 
 
+class VerbatimQuery(InsertQuery):
+    """Inserts rows as they are, whichever mirror they belong to."""
+
+    is_verbatim = True
+
+
 def insert_rows(
     model: type[models.Model],
     fields: Sequence[Any],
@@ -20,7 +26,7 @@ def insert_rows(
 
     No object is made, no signal sent, and no field fills itself in.
     """
-    query: Any = InsertQuery(model)
+    query: Any = VerbatimQuery(model)
     query.insert_values(fields, rows, raw=True)
     query.get_compiler(using=using).execute_sql()
 

@@ -35,6 +35,7 @@ class Conf:
     defaults: Mapping[str, Any]  # what a new mirror gets; {name}, {uid} not filled in
     original: Mapping[str, Any]  # a definition; every key is optional
     original_apps: frozenset[str]  # labels of apps with tables in the original only
+    common_models: frozenset[str]  # apps and models with rows that mirrors share
     unknown_host: str  # "reject" answers 404, "misdirected" 421
     files: Path | None  # directory of TOML files
     records: bool  # whether mirrors can be added at run time

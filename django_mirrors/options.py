@@ -1,5 +1,6 @@
 """How each option of `MIRRORS_OPTIONS` is read."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -26,6 +27,7 @@ SCHEMES = ("http", "https")
 ACCELERATORS = ("", "X-Accel-Redirect", "X-Sendfile")
 
 _MAX_PORT = 65535
+_MODELS = re.compile(r"\w+(\.\w+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,17 @@ def _read_names(value: Any, place: str, directory: Path) -> frozenset[str]:
         isinstance(name, str) for name in value
     ):
         raise InvalidMirror(f"{place} is not a list of names. Write ['app_label'].")
+    return frozenset(value)
+
+
+def _read_models(value: Any, place: str, directory: Path) -> frozenset[str]:
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(name, str) and _MODELS.fullmatch(name) for name in value
+    ):
+        raise InvalidMirror(
+            f"{place} is not a list of apps and models. Write ['app_label', "
+            "'app_label.Model']."
+        )
     return frozenset(value)
 
 
@@ -224,6 +237,7 @@ OPTIONS: Mapping[str, tuple[str, Callable[[Any, str, Path], Any], Any]] = {
     "DEFAULTS": ("defaults", _read_defaults, {}),
     "ORIGINAL": ("original", _read_original, {}),
     "ORIGINAL_APPS": ("original_apps", _read_names, ()),
+    "COMMON_MODELS": ("common_models", _read_models, ()),
     "UNKNOWN_HOST": ("unknown_host", _read_one_of(UNKNOWN_HOST_POLICIES), "reject"),
     "FILES": ("files", _read_path, None),
     "RECORDS": ("records", _read_flag, True),

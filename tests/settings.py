@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "django_hosts",
     "django_mirrors",
     "tests.bookshop",
+    "tests.market",
 ]
 MIDDLEWARE = [
     "django_mirrors.middleware.MirrorMiddleware",

@@ -11,9 +11,12 @@ import pytest
 from django.conf import settings as project
 from django.core.checks import ERROR, run_checks
 from django.db import connections
+from django.db.models import UniqueConstraint
+from django.db.models.functions import Lower
 
 from django_mirrors.checks import check_fleet
 from django_mirrors.testing import no_mirror
+from tests.market.models import Product
 
 ROOT = Path(__file__).parents[1]
 MANAGE = """
@@ -826,3 +829,179 @@ def test_further_mailers_are_warned_of_when_a_mirror_has_mail(declare, monkeypat
         "MAILERS['news'] is the same for all mirrors, those with a MAIL too."
     )
     assert message.hint == "Send by the default one, or let this one be shared."
+
+
+def share(settings, *common, **options):
+    """Let two mirrors share a database, and models be common."""
+    settings.MIRRORS = {
+        "acme": {"HOSTS": ["acme.example"], "DATABASE": "sqlite:///acme.sqlite3"},
+        "shop": {"HOSTS": ["shop.example"], "SHARES": {"DATABASE": "acme"}},
+    }
+    set_options(settings, COMMON_MODELS=list(common), **options)
+
+
+COMMON = ("admin", "auth", "bookshop", "sites", "market.Category", "market.rating")
+
+
+def find_texts(number):
+    return [m.msg for m in check_fleet(None) if m.id == f"mirrors.{number}"]
+
+
+def test_model_that_mirrors_share_unknowingly_is_named(settings):
+    share(settings, *COMMON[1:])
+
+    message = find_message("W037")
+
+    assert message.msg == (
+        "admin.LogEntry has no owner, so mirrors that share a database share its rows."
+    )
+    assert message.hint == (
+        "Let it inherit from MirrorOwned, or name it in "
+        "MIRRORS_OPTIONS['COMMON_MODELS'] if they may."
+    )
+
+
+def test_models_are_common_by_app_or_by_name_in_any_case(settings):
+    share(settings, *COMMON)
+    assert find_texts("W037") == []
+
+
+def test_models_of_the_original_alone_are_not_shared(settings):
+    share(settings, *COMMON[1:], ORIGINAL_APPS=["admin"])
+    assert find_texts("W037") == []
+
+
+def test_what_every_mirror_has_of_the_code_needs_no_declaration(settings):
+    share(settings)
+
+    named = {text.partition(" ")[0] for text in find_texts("W037")}
+
+    assert {"auth.User", "market.Rating", "sites.Site"} <= named
+    assert named.isdisjoint(
+        {"auth.Permission", "contenttypes.ContentType", "sessions.Session"}
+    )
+    assert not {name for name in named if name.startswith("django_mirrors")}
+
+
+def test_models_with_an_owner_are_not_named(settings):
+    share(settings)
+
+    named = {text.partition(" ")[0] for text in find_texts("W037")}
+
+    # One has its owner in its parent's table, one is another model of such a table.
+    assert named.isdisjoint(
+        {"market.Product", "market.Perishable", "market.Note", "market.Notice"}
+    )
+
+
+def test_mirrors_with_a_database_each_share_no_rows(declare, settings):
+    declare(acme={}, shop={})
+    assert {"W035", "W036", "W037"}.isdisjoint(find_ids())
+
+
+def test_common_model_that_is_not_there_is_an_error(settings):
+    share(settings, *COMMON, "market.Categry", "nothing")
+
+    first, second = (m for m in check_fleet(None) if m.id == "mirrors.E033")
+
+    assert first.msg == (
+        "MIRRORS_OPTIONS['COMMON_MODELS'] names 'market.Categry', which is no "
+        "installed app or model."
+    )
+    assert first.hint == "Did you mean 'market.Category'?"
+    assert second.hint == "Write 'app.Model'."
+
+
+def test_common_model_with_an_owner_is_an_error(settings):
+    share(settings, *COMMON, "market.Product")
+
+    message = find_message("E034")
+
+    assert message.msg == (
+        "MIRRORS_OPTIONS['COMMON_MODELS'] names 'market.Product', whose rows belong to "
+        "one mirror each."
+    )
+    assert message.hint == "Remove it from the list."
+
+
+def test_key_from_rows_of_no_mirror_is_named(settings):
+    share(settings, *COMMON)
+
+    message = find_message("W036")
+
+    assert message.msg == (
+        "market.Rating.product leads from rows of no mirror to a row of one."
+    )
+    assert message.hint == "Let market.Rating inherit from MirrorOwned too."
+
+
+def test_rules_that_name_the_owner_are_right(settings):
+    share(settings, *COMMON)
+    assert find_texts("W035") == []
+
+
+@pytest.fixture
+def change_rules(monkeypatch):
+    """Return a function that gives `market.Product` other rules for a test."""
+
+    def change(**options):
+        for name, value in options.items():
+            monkeypatch.setattr(Product._meta, name, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"unique_together": (("name", "price"),)}, "'name', 'price'"),
+        ({"constraints": [UniqueConstraint("name", name="x")]}, "'name'"),
+        ({"constraints": [UniqueConstraint(Lower("name"), name="x")]}, "'name'"),
+        ({"constraints": [UniqueConstraint(fields=["price"], name="x")]}, "'price'"),
+    ],
+)
+def test_rule_without_the_owner_is_named(settings, change_rules, options, names):
+    share(settings, *COMMON)
+    change_rules(**options)
+
+    message = find_message("W035")
+
+    assert message.msg == (
+        f"market.Product: {names} must be unique among the rows of all mirrors that "
+        "share a database, so one learns what another one has."
+    )
+    assert message.hint == "Write a UniqueConstraint that has 'mirror_uid' too."
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unique_together": (("trader", "price"),)},  # the trader has an owner
+        {"constraints": [UniqueConstraint("mirror_uid", Lower("name"), name="x")]},
+    ],
+)
+def test_rule_that_two_mirrors_cannot_break_is_right(settings, change_rules, options):
+    share(settings, *COMMON)
+    change_rules(**options)
+    assert find_texts("W035") == []
+
+
+def test_field_that_is_unique_is_named(settings, monkeypatch):
+    share(settings, *COMMON)
+    field = Product._meta.get_field("name")
+    monkeypatch.setattr(field, "_unique", True)
+    monkeypatch.delitem(vars(field), "unique", raising=False)
+
+    [text] = find_texts("W035")
+
+    assert text.startswith("market.Product: 'name' must be unique")
+    monkeypatch.delitem(vars(field), "unique", raising=False)
+
+
+@pytest.mark.parametrize("value", ["auth", ["auth.User.email"], [1], ["a b"]])
+def test_common_models_that_are_no_list_of_names_are_refused(settings, value):
+    set_options(settings, COMMON_MODELS=value)
+
+    assert find_message("E001").msg == (
+        "MIRRORS_OPTIONS['COMMON_MODELS'] is not a list of apps and models."
+    )

@@ -14,6 +14,7 @@ from django_mirrors.checks.findings import Findings, build_findings
 from django_mirrors.checks.hosts import check_hosts
 from django_mirrors.checks.models import check_models
 from django_mirrors.checks.names import check_names
+from django_mirrors.checks.owned import check_owned
 from django_mirrors.checks.services import check_services
 from django_mirrors.checks.themes import check_themes
 from django_mirrors.checks.wiring import check_wiring
@@ -26,6 +27,7 @@ _TOPICS: tuple[Callable[[Findings], list[CheckMessage]], ...] = (
     check_services,
     check_wiring,
     check_models,
+    check_owned,
     check_hosts,
     check_themes,
 )

@@ -16,6 +16,7 @@ from django_mirrors import _compat_orm
 from django_mirrors.conf import get_conf
 from django_mirrors.context import find_current_mirror, find_frame, is_crossing
 from django_mirrors.db.replicas import find_replica, note_write
+from django_mirrors.db.scope import scope_reads, scope_write
 from django_mirrors.exceptions import NoCurrentMirror, WrongMirror
 from django_mirrors.mirror import Alias, Mirror, ReadingAlias, find_user
 from django_mirrors.registry import mirrors
@@ -102,6 +103,10 @@ class Pins:
     def note_write(self) -> None:
         """Let the current mirror read what it writes."""
         note_write()
+
+    def scope_write(self, query: Any, connection: Any) -> Any:
+        """Return the query that writes rows of the current mirror only."""
+        return scope_write(query, connection)
 
     def find_leave(self, connection: Any, model: type[Model]) -> Any:
         """Return what makes the block in which a query on `model` may run, or None.
@@ -197,3 +202,4 @@ def find_content_owner(alias: str) -> str:
 def pin_queries() -> None:
     """Let Django's query sets, queries, objects and files ask for their mirror."""
     _compat_orm.pin_queries(_pins)
+    scope_reads()

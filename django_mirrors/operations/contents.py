@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 from django.apps import apps
 from django.core.files.storage import Storage
@@ -20,6 +21,7 @@ from django_mirrors.mirror import STORAGE, Mirror
 from django_mirrors.operations.archive import DATABASE_MEMBER, MEDIA_PREFIX
 from django_mirrors.operations.archives import open_archive
 from django_mirrors.operations.databases import get_database_backend
+from django_mirrors.operations.handover import hand_over
 from django_mirrors.operations.media import (
     CHUNK_BYTES,
     MediaFile,
@@ -73,6 +75,7 @@ class NewContent:
         """See `Content`."""
         if not take_spare(draft):
             create_from_template(draft, mirror=mirror)
+        hand_over(mirror, draft, source=None)
 
     def fill_storage(self, mirror: Mirror, on_file: OnFile) -> None:
         """See `Content`."""
@@ -102,7 +105,7 @@ class CopyContent:
                 f"then move it with 'manage.py mirror_move {mirror} --database URL'."
             )
         backend.copy(config, draft)
-        _take_over(mirror, draft)
+        _take_over(mirror, draft, source=self.source.uid)
         if self.is_scrubbed:
             with databases.lend(mirror.alias, dict(draft)), hold_mirror(mirror):
                 scrub(mirror)
@@ -131,13 +134,15 @@ class ArchiveContent:
         backend = get_database_backend(draft)
         with use_scratch_directory() as directory:
             path = directory / DATABASE_MEMBER
-            self._extract(path)
+            source = self._extract(path)
             backend.create(draft)
             backend.load(draft, path)
-        _take_over(mirror, draft)
+        _take_over(mirror, draft, source=source)
 
-    def _extract(self, path: Path) -> None:
+    def _extract(self, path: Path) -> UUID:
+        """Write the database into the file `path`, and return whose it was."""
         with open_archive(self.place) as reader:
+            source = UUID(reader.manifest["uid"])
             for name, _, content in reader.iter_members():
                 if name == DATABASE_MEMBER:
                     with path.open("xb") as file:
@@ -148,6 +153,7 @@ class ArchiveContent:
                 f"The archive '{self.place}' holds no database: its mirror shared one. "
                 "Share one again with --share DATABASE=NAME."
             )
+        return source
 
     def fill_storage(self, mirror: Mirror, on_file: OnFile) -> None:
         """See `Content`."""
@@ -177,10 +183,11 @@ def find_content(origin: str) -> Content:
     return NewContent()
 
 
-def _take_over(mirror: Mirror, draft: Config) -> None:
-    """Make what was another mirror's database that of `mirror`, in step with the code.
+def _take_over(mirror: Mirror, draft: Config, *, source: UUID) -> None:
+    """Make the database of the mirror `source` that of `mirror`, in step with the code.
 
-    Nobody stays logged in, and what only the original has is not kept.
+    Nobody stays logged in, and neither what only the original has is kept nor rows of
+    mirrors that shared the database.
     """
     databases: Any = connections.settings
     with databases.lend(mirror.alias, dict(draft)), hold_mirror(mirror):
@@ -196,6 +203,7 @@ def _take_over(mirror: Mirror, draft: Config) -> None:
                 quoted = connection.ops.quote_name(session_table)
                 cursor.execute(f"DELETE FROM {quoted}")  # noqa: S608 - quoted
     apply_migrations(draft, mirror=mirror)
+    hand_over(mirror, draft, source=source)
 
 
 def _iter_models_of_original() -> Iterable[type[models.Model]]:

@@ -13,7 +13,7 @@ from django_mirrors.context import use_original
 from django_mirrors.dsn import build_cache, build_database, build_mail, build_storage
 from django_mirrors.exceptions import InvalidMirror
 from django_mirrors.mirror import ORIGINAL_NAME, Mirror, fill_defaults
-from django_mirrors.models import Tombstone
+from django_mirrors.records import Tombstone
 from django_mirrors.registry import mirrors
 from django_mirrors.registry.snapshot import build_snapshot
 

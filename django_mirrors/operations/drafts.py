@@ -14,9 +14,9 @@ from django.db import DatabaseError, connections
 from django_mirrors.context import hold_mirror
 from django_mirrors.exceptions import MirrorExists, OperationFailed
 from django_mirrors.mirror import Mirror
-from django_mirrors.models import Marker
 from django_mirrors.operations.databases import get_database_backend
 from django_mirrors.operations.databases.markers import read_marker
+from django_mirrors.records import Marker
 
 __all__ = ["check_database", "find_marker", "make_database"]
 

@@ -10,13 +10,13 @@ from django_mirrors.context import use_original
 from django_mirrors.counts import write_count
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
-from django_mirrors.models import Errand, OperationRecord
 from django_mirrors.operations.executors import Do
 from django_mirrors.operations.locks import find_held
 from django_mirrors.operations.reports import FAILED, StepResult
 from django_mirrors.operations.rollout.errands import name_lock
 from django_mirrors.operations.rollout.steps import RolloutStep
 from django_mirrors.operations.runner import DoStep
+from django_mirrors.records import Errand, OperationRecord
 
 __all__ = ["Elsewhere", "Send"]
 

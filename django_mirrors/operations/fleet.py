@@ -23,13 +23,13 @@ from django_mirrors.mirror import (
     State,
     check_name,
 )
-from django_mirrors.models import LockRecord, MirrorRecord, Tombstone
 from django_mirrors.operations.definitions import (
     build_checked,
     check_services,
     complete,
 )
 from django_mirrors.operations.health import find_problems_elsewhere
+from django_mirrors.records import LockRecord, MirrorRecord, Tombstone
 from django_mirrors.registry import mirrors
 from django_mirrors.registry.snapshot import build_snapshot
 

@@ -14,11 +14,11 @@ from django_mirrors.context import use_mirror
 from django_mirrors.exceptions import MirrorError, OperationFailed
 from django_mirrors.mail import connect, find_mail_owner
 from django_mirrors.mirror import Mirror
-from django_mirrors.models import Marker
 from django_mirrors.operations.databases.markers import read_marker
 from django_mirrors.operations.poolers import find_pooler_problem
 from django_mirrors.operations.reports import DONE, Outcome, Report
 from django_mirrors.operations.runner import OnStep, describe, run_steps
+from django_mirrors.records import Marker
 
 __all__ = ["check_mirrors", "find_problems", "find_problems_elsewhere"]
 

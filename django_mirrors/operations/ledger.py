@@ -17,12 +17,12 @@ from django_mirrors.context import use_mirror, use_original
 from django_mirrors.db.settings import MirrorDatabases
 from django_mirrors.exceptions import MirrorError
 from django_mirrors.mirror import ORIGINAL_NAME, State
-from django_mirrors.models import MigrationState, MirrorRecord
 from django_mirrors.operations.release import (
     find_missing_migrations,
     get_release,
     read_applied,
 )
+from django_mirrors.records import MigrationState, MirrorRecord
 from django_mirrors.registry import mirrors
 
 __all__ = [

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_mirrors.context import use_original
 from django_mirrors.exceptions import MirrorError, OperationLocked
 from django_mirrors.mirror import ORIGINAL_NAME
-from django_mirrors.models import LockRecord
+from django_mirrors.records import LockRecord
 
 __all__ = [
     "Lock",

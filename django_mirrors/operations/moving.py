@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from django_mirrors.context import use_original
 from django_mirrors.mirror import Mirror
-from django_mirrors.models import OperationRecord
 from django_mirrors.operations.fleet import plan_change
 from django_mirrors.operations.locks import Lock, describe_process
 from django_mirrors.operations.media import OnFile, ignore_file
 from django_mirrors.operations.places import apply_change, read_place
 from django_mirrors.operations.provision import OnStep
+from django_mirrors.records import OperationRecord
 from django_mirrors.redaction import redact
 
 __all__ = [

@@ -17,7 +17,6 @@ from django_mirrors.context import use_mirror, use_original
 from django_mirrors.dsn import build_storage
 from django_mirrors.exceptions import MirrorError, MirrorExists, OperationFailed
 from django_mirrors.mirror import DATABASE, STORAGE, Mirror, State
-from django_mirrors.models import MirrorRecord
 from django_mirrors.operations.contents import Content, NewContent, find_content
 from django_mirrors.operations.drafts import check_database, make_database
 from django_mirrors.operations.first_rows import create_superuser, update_site
@@ -33,6 +32,7 @@ from django_mirrors.operations.media import OnFile, ignore_file
 from django_mirrors.operations.release import get_release, read_applied
 from django_mirrors.operations.reports import DONE, Plan, Report, StepResult
 from django_mirrors.operations.runner import describe
+from django_mirrors.records import MirrorRecord
 from django_mirrors.registry import mirrors
 from django_mirrors.signals import mirror_provisioned
 from django_mirrors.sources.records import RECORDS

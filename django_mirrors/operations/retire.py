@@ -21,7 +21,6 @@ from django_mirrors.mirror import (
     Mirror,
     State,
 )
-from django_mirrors.models import MirrorRecord, Tombstone
 from django_mirrors.operations.archives import (
     build_place,
     remove_left,
@@ -35,6 +34,7 @@ from django_mirrors.operations.fleet import change_record, writing
 from django_mirrors.operations.locks import hold_lock
 from django_mirrors.operations.media import OnFile, delete_files, ignore_file
 from django_mirrors.operations.reports import DONE, Plan, Report, StepResult
+from django_mirrors.records import MirrorRecord, Tombstone
 from django_mirrors.registry import mirrors
 
 __all__ = ["plan_purge", "plan_retire", "purge_mirror", "retire_mirror"]

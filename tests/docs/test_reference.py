@@ -54,6 +54,8 @@ MODULES = (
 NAMED = {
     "mirror_databases": "django_mirrors.db",
     "MirrorRouter": "django_mirrors.db",
+    "MirrorOwned": "django_mirrors.models",
+    "OwnerField": "django_mirrors.models",
     "MirrorStorage": "django_mirrors.storage",
     "serve_media": "django_mirrors.storage.media",
     "sign_media_url": "django_mirrors.storage.media",

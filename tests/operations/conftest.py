@@ -1,13 +1,16 @@
 """A fleet whose mirrors are made by the operations themselves."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.db import connections
 
 from django_mirrors import mirrors
+from django_mirrors.operations.databases import get_database_backend
+from tests.leftovers import make_token
 from tests.operations.places import Places
-from tests.plugins.services import get_postgres_url
+from tests.plugins.services import get_mariadb_url, get_postgres_url
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +92,41 @@ def crates(settings):
     from tests.warehouse.postgresql import models
 
     return models
+
+
+NAMES = ("books", "films", "music")
+
+
+POSTGRESQL = [
+    pytest.param("postgres", marks=pytest.mark.postgres),
+    pytest.param("schema", marks=pytest.mark.postgres),
+]
+MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
+
+
+@pytest.fixture(params=[*POSTGRESQL, MARIADB])
+def server(request, defaults, settings) -> Iterator[str]:
+    """Let new mirrors have a database on a server; remove what they leave there."""
+    url = get_mariadb_url() if request.param == "mariadb" else get_postgres_url()
+    token = make_token()
+    base = url.rpartition("/")[0]
+    options = {**settings.MIRRORS_OPTIONS}
+    options["DEFAULTS"] = {
+        **options["DEFAULTS"],
+        "DATABASE": f"{base}/{token}_{{name}}",
+    }
+    if request.param == "schema":
+        options["DEFAULTS"] |= {"DATABASE": url, "SCHEMA": f"{token}_{{name}}"}
+    settings.MIRRORS_OPTIONS = options
+    yield token
+    for name in NAMES:
+        connection = getattr(connections._connections, name, None)
+        if connection is not None:
+            connection.close()
+    configs = [
+        connections.settings.build_config(mirror)
+        for mirror in mirrors.values()
+        if mirror.alias == mirror.name
+    ]
+    for config in configs:
+        get_database_backend(config).drop(config)

@@ -1,7 +1,5 @@
 """The life of a mirror on each kind of server: made, copied, archived, destroyed."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connections
@@ -21,48 +19,10 @@ from django_mirrors.operations import (
 from django_mirrors.operations.databases import get_database_backend
 from django_mirrors.operations.templates import find_fleet
 from tests.bookshop.models import Book
-from tests.leftovers import make_token
-from tests.plugins.services import get_mariadb_url, get_postgres_url
+from tests.operations.conftest import MARIADB, POSTGRESQL
+from tests.operations.test_handover import check_is_copy, make_books
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-NAMES = ("books", "films", "music")
-
-
-POSTGRESQL = [
-    pytest.param("postgres", marks=pytest.mark.postgres),
-    pytest.param("schema", marks=pytest.mark.postgres),
-]
-MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
-
-
-@pytest.fixture(params=[*POSTGRESQL, MARIADB])
-def server(request, defaults, settings) -> Iterator[str]:
-    """Let new mirrors have a database on a server; remove what they leave there."""
-    url = get_mariadb_url() if request.param == "mariadb" else get_postgres_url()
-    token = make_token()
-    base = url.rpartition("/")[0]
-    options = {**settings.MIRRORS_OPTIONS}
-    options["DEFAULTS"] = {
-        **options["DEFAULTS"],
-        "DATABASE": f"{base}/{token}_{{name}}",
-    }
-    if request.param == "schema":
-        options["DEFAULTS"] |= {"DATABASE": url, "SCHEMA": f"{token}_{{name}}"}
-    settings.MIRRORS_OPTIONS = options
-    yield token
-    for name in NAMES:
-        connection = getattr(connections._connections, name, None)
-        if connection is not None:
-            connection.close()
-    configs = [
-        connections.settings.build_config(mirror)
-        for mirror in mirrors.values()
-        if mirror.alias == mirror.name
-    ]
-    for config in configs:
-        get_database_backend(config).drop(config)
 
 
 def add_book(name: str, title: str) -> None:
@@ -146,3 +106,11 @@ def test_database_of_somebody_else_is_refused(server):
     assert "books" not in mirrors
     assert backend.exists(config)
     backend.drop(config)
+
+
+def test_clone_has_the_rows_of_its_source_alone(server):
+    make_books()
+
+    clone_mirror("books", "music", {})
+
+    check_is_copy("music")

@@ -31,7 +31,9 @@ from django_mirrors.operations import (
 from django_mirrors.operations import move as move_module
 from django_mirrors.operations.databases import get_database_backend
 from tests.bookshop.models import Book
+from tests.market.models import Perishable, Product
 from tests.operations.places import MARKS, MODES, PARAMETERS
+from tests.owned.conftest import fill
 from tests.warehouse.values import FULL
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -434,6 +436,26 @@ def test_sharer_follows_its_owner(books, elsewhere):
         assert Book.objects.count() == 2
     with pytest.raises(OperationFailed, match="Move 'books'"):
         move_mirror("twin", database=elsewhere["database"])
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=mark) for mode, mark in MARKS.items()]
+)
+def test_rows_of_sharers_are_moved_to_another_engine_as_they_are(books, places, mode):
+    add_mirror("films", {"SHARES": {"DATABASE": "books"}})
+    for mark, name in enumerate(("books", "films"), 1):
+        with use_mirror(name):
+            fill(mark)
+
+    move_mirror("books", **places.find(mode, "moved")[1])
+
+    for mark, name in enumerate(("books", "films"), 1):
+        with use_mirror(name):
+            assert [row.price % 10 for row in Product.objects.all()] == [mark] * 4
+            assert {row.mirror_uid for row in Product.objects.all()} == {
+                mirrors[name].uid
+            }
+            assert Perishable.objects.get().days == mark
 
 
 def test_what_cannot_be_moved_is_refused(books, elsewhere, settings):

@@ -1,5 +1,6 @@
 """End with the figures that tests report, also those of other processes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,16 @@ __all__ = ["FIGURE"]
 # The name of the property of a test's report that holds a figure.
 FIGURE = "figure"
 _FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def report_figure(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Return a function that adds a figure to what is printed after the run."""
+
+    def report_figure(name: str, text: str) -> None:
+        request.node.user_properties.append((FIGURE, f"{name}: {text}"))
+
+    return report_figure
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,9 +8,9 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.utils import load_backend
 
 from django_mirrors.exceptions import OperationFailed
-from django_mirrors.models import Marker
 from django_mirrors.operations.databases.base import Config
 from django_mirrors.operations.databases.server import quote
+from django_mirrors.records import Marker
 
 __all__ = ["read_marker"]
 

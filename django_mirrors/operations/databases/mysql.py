@@ -9,7 +9,6 @@ from typing import Any
 from django.db import OperationalError, ProgrammingError
 
 from django_mirrors.exceptions import OperationFailed
-from django_mirrors.models import Marker
 from django_mirrors.operations.databases import mysql_rows
 from django_mirrors.operations.databases.base import (
     REPLAY_TABLE,
@@ -28,6 +27,7 @@ from django_mirrors.operations.databases.processes import (
     iter_output,
 )
 from django_mirrors.operations.databases.server import ServerDatabase, quote
+from django_mirrors.records import Marker
 
 __all__ = ["MysqlDatabase"]
 

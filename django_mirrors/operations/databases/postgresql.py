@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import OperationalError
 
-from django_mirrors.models import Marker
 from django_mirrors.operations.databases import postgresql_rows, transfers
 from django_mirrors.operations.databases.base import (
     Config,
@@ -20,6 +19,7 @@ from django_mirrors.operations.databases.fingerprints import Fingerprint
 from django_mirrors.operations.databases.postgresql_tools import use_tools
 from django_mirrors.operations.databases.processes import feed, iter_file
 from django_mirrors.operations.databases.server import ServerDatabase, quote
+from django_mirrors.records import Marker
 
 __all__ = ["PostgresqlDatabase", "PostgresqlServer"]
 

@@ -13,7 +13,6 @@ from urllib import parse
 
 from django_mirrors.db.readonly import MOVED
 from django_mirrors.exceptions import MirrorExists, OperationFailed
-from django_mirrors.models import Marker
 from django_mirrors.operations.databases.base import (
     Config,
     Leave,
@@ -32,6 +31,7 @@ from django_mirrors.operations.databases.fingerprints import (
     digest_sequences,
 )
 from django_mirrors.operations.databases.server import quote
+from django_mirrors.records import Marker
 
 __all__ = ["SqliteDatabase"]
 

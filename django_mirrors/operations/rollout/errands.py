@@ -11,7 +11,6 @@ from django.db.models import F
 from django_mirrors.context import use_original
 from django_mirrors.exceptions import OperationLocked, UnknownMirror
 from django_mirrors.mirror import ORIGINAL_NAME
-from django_mirrors.models import Errand, LockRecord, OperationRecord
 from django_mirrors.operations.locks import Lock, describe_process, hold_lock
 from django_mirrors.operations.release import get_release
 from django_mirrors.operations.reports import FAILED, SKIPPED, StepResult
@@ -23,6 +22,7 @@ from django_mirrors.operations.rollout.steps import (
     build_order,
 )
 from django_mirrors.operations.runner import NOT_BEGUN, do_step
+from django_mirrors.records import Errand, LockRecord, OperationRecord
 from django_mirrors.registry import mirrors
 
 __all__ = ["do_errand", "name_lock"]

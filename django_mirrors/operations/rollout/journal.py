@@ -14,10 +14,10 @@ from django.utils import timezone
 from django_mirrors.context import use_original
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import ORIGINAL_NAME
-from django_mirrors.models import OperationRecord, StepRecord
 from django_mirrors.operations import ledger
 from django_mirrors.operations.locks import Lock, describe_process
 from django_mirrors.operations.reports import DONE, FAILED, Report, StepResult
+from django_mirrors.records import OperationRecord, StepRecord
 
 __all__ = ["CANCEL", "CANCELLED", "OPERATION", "PAUSE", "Journal", "Summary"]
 

@@ -13,6 +13,8 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import NOT_PROVIDED, Field, Q, Value
 from django.db.models.expressions import BaseExpression
 
+from django_mirrors.owners import OwnerField
+
 __all__ = ["Step", "is_plain"]
 
 Step = tuple[Operation, ProjectState, ProjectState]  # from the first to the second
@@ -75,7 +77,7 @@ def _iter_models(
 
 
 def _is_own(value: Any) -> bool:
-    """Whether Django alone decides how SQL is made of `value`."""
+    """Whether Django alone, or this package, decides how SQL is made of `value`."""
     if issubclass(type(value), _VALUES):
         return True
     if isinstance(value, dict):
@@ -83,9 +85,10 @@ def _is_own(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return all(map(_is_own, value))
     kind = value if isinstance(value, type) else type(value)
-    return kind.__module__.startswith(_OF_DJANGO) and all(
-        map(_is_own, _list_inner(value))
-    )
+    # The owner that rows get when it is added is another one in each mirror. That is
+    # told by its default, and only where it is written into rows.
+    is_known = kind.__module__.startswith(_OF_DJANGO) or kind is OwnerField
+    return is_known and all(map(_is_own, _list_inner(value)))
 
 
 def _list_inner(value: Any) -> list[Any]:

@@ -9,9 +9,9 @@ from django.db.models import Q, QuerySet
 
 from django_mirrors.exceptions import OperationFailed
 from django_mirrors.mirror import Mirror
-from django_mirrors.models import Marker
 from django_mirrors.operations.locks import Lock
 from django_mirrors.operations.rollout.changes import Key
+from django_mirrors.records import Marker
 
 __all__ = ["Claim", "Progress", "Standing", "StandsElsewhere", "read_standing"]
 

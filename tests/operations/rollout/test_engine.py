@@ -8,7 +8,13 @@ from django.db import migrations
 
 from django_mirrors import mirrors, use_mirror, use_original
 from django_mirrors.exceptions import OperationFailed
-from django_mirrors.models import Marker, MigrationState, MirrorRecord, OperationRecord
+from django_mirrors.models import (
+    Marker,
+    MigrationState,
+    MirrorRecord,
+    OperationRecord,
+    OwnerField,
+)
 from django_mirrors.operations import add_mirror, ledger
 from django_mirrors.operations.locks import hold_lock
 from django_mirrors.operations.rollout import (
@@ -24,6 +30,8 @@ from django_mirrors.operations.rollout import (
 from django_mirrors.operations.rollout.journal import Journal as _Journal
 from tests.operations.rollout import hooks
 from tests.operations.rollout.acting import (
+    ask,
+    execute,
     go,
     list_recorded,
     list_tables,
@@ -582,3 +590,27 @@ def test_request_to_another_operation_is_not_answered(shop):
         assert stop_rollout(CANCEL) == report.id
 
     assert find_outcome() == "cancelled"
+
+
+@pytest.fixture
+def library(release):
+    """Two mirrors with a row each, and a migration that gives rows an owner."""
+    release.add("shop", FIRST, AUTHOR, BOOK)
+    record_in_original(("shop", FIRST))
+    roll_out(mirrors.select("books", "films"))
+    for name in ("books", "films"):
+        execute(name, "INSERT INTO shop_author (id, name) VALUES (1, 'Jane')")
+    second = "0002_owner"
+    release.add("shop", second, migrations.AddField("author", "owner", OwnerField()))
+    record_in_original(("shop", second))
+    ledger.remember.cache_clear()
+    yield release
+    mend()
+
+
+def test_owner_that_is_added_to_rows_is_their_own_mirror(library):
+    report = roll_out(mirrors.select("books", "films"))
+
+    assert {item.outcome for item in report.results} == {"done"}
+    for name in ("books", "films"):
+        assert ask(name, "SELECT owner FROM shop_author") == [mirrors[name].uid.hex]

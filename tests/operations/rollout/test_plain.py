@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
 
+from django_mirrors.models import OwnerField
 from tests.operations.rollout.acting import look
 from tests.operations.rollout.table.cases import AUTHOR, BOOK, add, alter, char, create
 from tests.operations.rollout.table.own import (
@@ -48,6 +49,7 @@ PLAIN = {
     "unused callable": create("Thing", ("note", models.UUIDField(default=uuid4))),
     "database default": add("note", models.DateTimeField(null=True, db_default=Now())),
     "model": create("Thing", ("note", char())),
+    "owner of a model": create("Thing", ("owner", OwnerField())),
     "index": migrations.AddIndex("book", models.Index(Lower("title"), name="by_title")),
     "check": check(Q(pages__lt=F("id") + Value(5)) | ~Q(title="it's")),
     "message": migrations.AddConstraint(
@@ -65,6 +67,8 @@ PLAIN = {
 OWN = {
     "computed": add("note", models.IntegerField(default=take_number)),
     "random": add("note", models.UUIDField(default=uuid4)),
+    "owner": add("note", OwnerField()),
+    "separate owner": separate(add("note", OwnerField())),
     "clock": add("note", models.DateTimeField(default=timezone.now)),
     "auto_now": add("note", models.DateTimeField(auto_now=True)),
     "auto_now_add": add("note", models.DateField(auto_now_add=True)),

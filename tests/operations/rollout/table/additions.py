@@ -11,6 +11,7 @@ from django.db.models.functions import Pi
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from django_mirrors.models import OwnerField
 from tests.operations.rollout.table.cases import (
     BOTH,
     NOWHERE,
@@ -123,6 +124,12 @@ ADDITIONS = [
     case(
         "add_own_field",
         add("note", OwnField(default=1)),
+        replayed=NOWHERE,
+        computed=("note",),
+    ),
+    case(
+        "add_owner",
+        add("note", OwnerField()),
         replayed=NOWHERE,
         computed=("note",),
     ),

@@ -5,6 +5,7 @@ from uuid import uuid4
 from django.db import migrations, models
 from django.db.models import F, Q
 
+from django_mirrors.models import OwnerField
 from tests.operations.rollout.table.cases import (
     AUTHOR,
     BOOK,
@@ -56,6 +57,26 @@ REMOVALS = [
         "remove_computed",
         migrations.RemoveField("book", "note"),
         before=(AUTHOR, BOOK, add("note", models.UUIDField(default=uuid4))),
+        rows=ROWS[:1],
+        computed=("note",),
+    ),
+    case(
+        "add_beside_an_owner",
+        add("note", char(null=True)),
+        before=(AUTHOR, BOOK, add("owner", OwnerField())),
+        rows=(
+            ROWS[0],
+            """
+            INSERT INTO {app}_book (id, title, author_id, owner)
+            VALUES (1, 'Emma', 1, '00000000000000000000000000000001')
+            """,
+        ),
+        replayed=BOTH,
+    ),
+    case(
+        "remove_owner",
+        migrations.RemoveField("book", "note"),
+        before=(AUTHOR, BOOK, add("note", OwnerField())),
         rows=ROWS[:1],
         computed=("note",),
     ),
