@@ -1,11 +1,11 @@
 """Databases that have every migration already, for new mirrors to start from."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from sys import modules
 from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
@@ -110,7 +110,7 @@ def _digest(apps: tuple[str, ...], original_apps: frozenset[str]) -> str:
     digest = sha256(f"{apps} {sorted(original_apps)} {versions}".encode())
     for name, migration in sorted(loader.disk_migrations.items()):
         digest.update(f"{name} ".encode())
-        digest.update(_read_source(modules.get(type(migration).__module__)))
+        digest.update(_read_source(sys.modules.get(type(migration).__module__)))
     return digest.hexdigest()[:12]
 
 

@@ -11,6 +11,7 @@ from django.db import (
     ProgrammingError,
     connection,
     connections,
+    transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
@@ -77,6 +78,7 @@ CURSOR_USES = {
     "fetchmany": lambda cursor: cursor.fetchmany(2),
     "fetchall": lambda cursor: cursor.fetchall(),
     "iterate": list,
+    "a name of the driver": lambda cursor: cursor.description,
 }
 
 
@@ -195,6 +197,16 @@ def test_copied_connection_is_guarded(fleet):
 
     with use_mirror("books"), closing(copied), copied.cursor() as cursor:
         cursor.execute(COUNT)
+
+
+def test_transaction_of_another_mirror_is_not_begun_on_an_open_connection(fleet):
+    fill("books")
+
+    # Some drivers tell the server of it with the first statement only.
+    with use_mirror("films"), pytest.raises(WrongMirror):
+        transaction.atomic(using="books").__enter__()
+
+    assert connections["books"].get_autocommit()
 
 
 def test_schema_editor_of_another_mirror_raises(fleet):

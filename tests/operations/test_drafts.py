@@ -11,7 +11,7 @@ from django_mirrors.models import Marker
 from django_mirrors.operations import add_mirror
 from django_mirrors.operations import drafts as drafts_module
 from django_mirrors.operations.databases import get_database_backend
-from django_mirrors.operations.drafts import find_marker
+from django_mirrors.operations.drafts import find_marker, make_database
 from django_mirrors.operations.fleet import register
 from django_mirrors.operations.templates import apply_migrations
 from tests.bookshop.models import Book
@@ -91,6 +91,17 @@ def test_nothing_is_left_of_an_attempt_that_fails(
         add_mirror("books", {})
 
     assert not database_of("books").exists()
+    assert list_drafts(defaults) == []
+
+
+def test_draft_that_cannot_be_filled_is_removed_at_once(defaults, draft):
+    def fail(config):
+        get_database_backend(config).create(config)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        make_database(mirrors["books"], fail)
+
     assert list_drafts(defaults) == []
 
 

@@ -80,11 +80,18 @@ def test_retired_mirror_can_be_served_again(books):
         assert Book.objects.get().title == "books"
 
 
-def test_archive_from_before_it_was_served_again_does_not_count(books):
+def test_archive_from_before_it_was_served_again_does_not_count(books, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
     retire_mirror("books")
     set_state("books", "active")
     with use_mirror("books"):
         Book.objects.create(title="since then")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(retire_module, "_archive", stop)
+        retire_mirror("books")
+    # It goes on with what an attempt has made that was cut short.
     retire_mirror("books")
 
     purge_mirror("books", confirm="books")
