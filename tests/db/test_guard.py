@@ -392,7 +392,7 @@ def test_one_thread_tries_a_silent_server_again(monkeypatch):
     with pytest.raises(TimeoutError):
         attempt(seconds=2)
     now[0] += 1
-    with pytest.raises(MirrorUnavailable, match=r"again for 1\.0 seconds"):
+    with pytest.raises(MirrorUnavailable, match=r"again for 1\.0 s"):
         attempt()
     now[0] += 1
     attempt(fails=False)

@@ -201,14 +201,22 @@ def test_scrubbed_clone_has_no_trace_in_its_file(
     books, settings, database_of, careless
 ):
     add_rules(settings, RULES)
+    users = get_user_model().objects
+    with use_mirror("books"):  # some of them on pages that are not filled again
+        users.bulk_create(
+            users.model(
+                username=f"u{number}", email=f"{'x' * 99}{number}@books.example"
+            )
+            for number in range(200)
+        )
 
     clone_mirror("books", "films", {}, is_scrubbed=True)
 
     for name in ("books", "films"):
         with sqlite3.connect(database_of(name)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert b"ann@books.example" not in database_of("films").read_bytes()
-    assert b"ann@books.example" in database_of("books").read_bytes()
+    assert b"@books.example" not in database_of("films").read_bytes()
+    assert b"@books.example" in database_of("books").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def draft(defaults):
 
 
 def list_drafts(defaults) -> list[str]:
-    return [path.name for path in (defaults / "databases").rglob("draft_*")]
+    # Templates are a link, which rglob() does not follow.
+    templates = defaults / "databases" / ".templates"
+    return [path.name for path in templates.glob("draft_*")]
 
 
 def test_database_is_not_there_while_it_is_filled(defaults, database_of, monkeypatch):
