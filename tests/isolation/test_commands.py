@@ -111,7 +111,7 @@ def test_a_command_touches_its_own_database_only(project, command, where):
     if command == "flush" and owner == "acme":
         # Refused there: another mirror has rows in its tables.
         more = [item.replace("acme", "beta") for item in more]
-        variables = {name: "beta" for name in variables}
+        variables = dict.fromkeys(variables, "beta")
         owner = "beta"
     if command == "createsuperuser":
         variables = {**variables, "DJANGO_SUPERUSER_PASSWORD": "N3w-passw0rd"}
