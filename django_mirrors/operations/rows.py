@@ -42,6 +42,7 @@ def copy_rows(mirror: Mirror, source: Config, target: Config) -> None:
     ):
         writer = connections[mirror.alias]
         copied = _find_models(mirror)
+        _check_models(mirror, reader, writer, copied)
         _check_tables(mirror, reader, copied)
         try:
             with writer.constraint_checks_disabled(), transaction.atomic(mirror.alias):
@@ -86,6 +87,23 @@ def _find_models(mirror: Mirror) -> list[Model]:
         and router.allow_migrate_model(mirror.alias, model)
     ]
     return [*found, MigrationRecorder(connections[mirror.alias]).Migration]
+
+
+def _check_models(
+    mirror: Mirror, reader: Any, writer: Any, copied: Iterable[Model]
+) -> None:
+    """Raise if there are models that one of the two engines has no tables for."""
+    labels = [
+        model._meta.label
+        for model in copied
+        if model._meta.can_migrate(reader) != model._meta.can_migrate(writer)
+    ]
+    if labels:
+        raise OperationFailed(
+            f"Mirror '{mirror}' cannot be moved from {reader.display_name} to "
+            f"{writer.display_name}: one of them has no tables for "
+            f"{', '.join(sorted(labels))}. Choose a database of the same engine."
+        )
 
 
 def _check_tables(mirror: Mirror, reader: Any, copied: Iterable[Model]) -> None:

@@ -116,6 +116,19 @@ def test_types_of_extensions_are_read_as_before_after_a_move(places, crates):
         assert crates.Crate.objects.first().pairs == before == crates.FULL["pairs"]
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("modes", [("postgres", "sqlite"), ("sqlite", "postgres")])
+def test_models_that_one_engine_has_no_tables_for_are_told(places, crates, modes):
+    definition, _ = places.find(modes[0], "old")
+    add_mirror("books", definition)
+
+    with pytest.raises(OperationFailed, match=r"no tables for \w+\.Crate\. Choose a"):
+        move_mirror("books", **places.find(modes[1], "new")[1])
+
+    with use_mirror("books"):
+        assert not Book.objects.exists()
+
+
 def _read(item, name):
     value = getattr(item, name)
     if name in {"file", "image"}:

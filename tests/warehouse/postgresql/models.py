@@ -33,6 +33,9 @@ class Crate(models.Model):
     stay = fields.DateTimeRangeField(null=True)
     words = SearchVectorField(null=True)
 
+    class Meta:
+        required_db_vendor = "postgresql"
+
 
 _MOMENT = datetime.datetime(2026, 2, 28, 23, 59, 59, 999999, datetime.UTC)
 _TEXTS = ["", "NULL", None, "a,b", "{}", "'\"\\`", "one\r\ntwo", "🎈", "=>"]

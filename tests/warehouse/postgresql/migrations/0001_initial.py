@@ -87,5 +87,8 @@ class Migration(migrations.Migration):
                 ),
                 ("words", django.contrib.postgres.search.SearchVectorField(null=True)),
             ],
+            options={
+                "required_db_vendor": "postgresql",
+            },
         ),
     ]
