@@ -847,16 +847,22 @@ def find_texts(number):
     return [m.msg for m in check_fleet(None) if m.id == f"mirrors.{number}"]
 
 
+def find_named(number):
+    [text] = find_texts(number)
+    return {*text.partition(": ")[2].removesuffix(".").split(", ")}
+
+
 def test_model_that_mirrors_share_unknowingly_is_named(settings):
     share(settings, *COMMON[1:])
 
     message = find_message("W037")
 
     assert message.msg == (
-        "admin.LogEntry has no owner, so mirrors that share a database share its rows."
+        "Mirrors that share a database share the rows of models that have no owner: "
+        "admin.LogEntry."
     )
     assert message.hint == (
-        "Let it inherit from MirrorOwned, or name it in "
+        "Let each inherit from MirrorOwned, or name it in "
         "MIRRORS_OPTIONS['COMMON_MODELS'] if they may."
     )
 
@@ -874,7 +880,7 @@ def test_models_of_the_original_alone_are_not_shared(settings):
 def test_what_every_mirror_has_of_the_code_needs_no_declaration(settings):
     share(settings)
 
-    named = {text.partition(" ")[0] for text in find_texts("W037")}
+    named = find_named("W037")
 
     assert {"auth.User", "market.Rating", "sites.Site"} <= named
     assert named.isdisjoint(
@@ -886,7 +892,7 @@ def test_what_every_mirror_has_of_the_code_needs_no_declaration(settings):
 def test_models_with_an_owner_are_not_named(settings):
     share(settings)
 
-    named = {text.partition(" ")[0] for text in find_texts("W037")}
+    named = find_named("W037")
 
     # One has its owner in its parent's table, one is another model of such a table.
     assert named.isdisjoint(

@@ -140,13 +140,17 @@ def _find_relations(listed: Iterable[Model]) -> Iterable[str]:
 
 def _find_ownerless(listed: Iterable[Model], names: frozenset[str]) -> Iterable[str]:
     common = _COMMON | {name.lower() for name in names}
-    for model in listed:
-        meta = model._meta
-        if is_owned(model):
-            continue
-        if meta.label_lower not in common and meta.app_label.lower() not in common:
-            yield (
-                f"{meta.label} has no owner, so mirrors that share a database share "
-                "its rows. Let it inherit from MirrorOwned, or name it in "
-                "MIRRORS_OPTIONS['COMMON_MODELS'] if they may."
-            )
+    # One sentence for all: without any owner there are as many as models.
+    labels = [
+        model._meta.label
+        for model in listed
+        if not is_owned(model)
+        and model._meta.label_lower not in common
+        and model._meta.app_label.lower() not in common
+    ]
+    if labels:
+        yield (
+            "Mirrors that share a database share the rows of models that have no "
+            f"owner: {', '.join(sorted(labels))}. Let each inherit from MirrorOwned, "
+            "or name it in MIRRORS_OPTIONS['COMMON_MODELS'] if they may."
+        )

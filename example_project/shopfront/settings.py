@@ -198,6 +198,8 @@ MIRRORS_OPTIONS = {
         "MAIL": f"file://{VAR_PATH}/mail/{{name}}/",
     },
     "ORIGINAL": {"HOSTS": ["shop.localhost", "localhost", "127.0.0.1"]},
+    # Minuit Ciné sells what its sister shop sells, to the same customers.
+    "COMMON_MODELS": ["admin", "auth", "shop"],
     "THEMES": BASE_DIR / "themes",
     "SNAPSHOT": VAR / "mirrors-snapshot.json",
     "ARCHIVES": f"file://{VAR_PATH}/archives/",
