@@ -110,17 +110,17 @@ def test_dumpdata_loaddata_and_flush_of_a_mirror(project):
     for name in ("acme", "beta"):
         project.manage("migrate", f"--database={name}", "-v0")
 
-    dumped = project.manage("dumpdata", "--database=acme", "stock").stdout
+    dumped = project.manage("dumpdata", "--database=beta", "stock").stdout
     rows = json.loads(dumped)
     rows[0]["fields"]["name"] = "loaded"
     (project.directory / "rows.json").write_text(json.dumps(rows))
-    project.manage("flush", "--database=acme", "--noinput", "-v0")
-    assert project.select("acme", NAMES) == []
-    project.manage("loaddata", "--database=acme", "rows.json", "-v0")
+    project.manage("flush", "--database=beta", "--noinput", "-v0")
+    assert project.select("beta", NAMES) == []
+    project.manage("loaddata", "--database=beta", "rows.json", "-v0")
 
     assert [row["fields"]["name"] for row in json.loads(dumped)] == WRITTEN
-    assert project.select("acme", NAMES) == ["loaded", *WRITTEN[1:]]
-    assert project.select("beta", NAMES) == WRITTEN
+    assert project.select("beta", NAMES) == ["loaded", *WRITTEN[1:]]
+    assert project.select("acme", NAMES) == WRITTEN
 
 
 def test_createsuperuser_in_a_mirror(project):

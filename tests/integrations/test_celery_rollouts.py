@@ -11,10 +11,7 @@ import pytest
 
 from tests.integrations.broken_way import BrokenWay
 from tests.integrations.celery_fleet import CeleryFleet
-from tests.isolation.conftest import report_figure
 from tests.isolation.sizes import get_seed, scaled
-
-__all__ = ["report_figure"]
 
 BOTH = pytest.mark.parametrize(
     "broker",

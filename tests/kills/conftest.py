@@ -8,12 +8,9 @@ import pytest
 from django.test import override_settings
 
 from django_mirrors.operations.templates import find_fleet
-from tests.isolation.conftest import report_figure
 from tests.kills.fleets import Fleet, Zygote
 from tests.leftovers import claim, make_token
 from tests.plugins.services import get_mariadb_url, get_postgres_url
-
-__all__ = ["report_figure"]
 
 
 @pytest.fixture(scope="session")

@@ -54,4 +54,8 @@ MIRRORS = {
         "STATE": "active",
     },
 }
-MIRRORS_OPTIONS = {"ORIGINAL": {"HOSTS": ["original.example"]}, "SNAPSHOT": None}
+MIRRORS_OPTIONS = {
+    "ORIGINAL": {"HOSTS": ["original.example"]},
+    "SNAPSHOT": None,
+    "COMMON_MODELS": ["auth", "stock"],
+}
