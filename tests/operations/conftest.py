@@ -7,6 +7,7 @@ import pytest
 from django.db import connections
 
 from django_mirrors import mirrors
+from django_mirrors.mirror import ORIGINAL_NAME
 from django_mirrors.operations.databases import get_database_backend
 from tests.leftovers import make_token
 from tests.operations.places import Places
@@ -37,10 +38,12 @@ def defaults(settings, tmp_path, db, template_directory):
         },
     }
     yield tmp_path
-    for name in list(mirrors):
-        if hasattr(connections._connections, name):
-            connections[name].close()
-            del connections[name]
+    # Also those of mirrors that are gone, which another test may have again.
+    for connection in connections.all(initialized_only=True):
+        is_fixed = connection.is_static or connection.owner == ORIGINAL_NAME
+        if not (is_fixed or connection.is_replica):
+            connection.close()
+            del connections[connection.alias]
 
 
 @pytest.fixture

@@ -53,6 +53,15 @@ def test_new_object_has_the_uid_of_the_current_mirror(market, mirror):
 
 
 @ONE_ENGINE
+def test_row_that_is_saved_as_it_is_gets_its_owner_too(market):
+    with use_mirror(FILMS):
+        note = Note(text="raw", whose=None)
+        note.save_base(raw=True)
+
+        assert Note.objects.get(pk=note.pk).whose == get_uid(FILMS)
+
+
+@ONE_ENGINE
 def test_original_has_rows_of_its_own_too(market):
     with use_original():
         Note.objects.create(text="new")
