@@ -460,4 +460,18 @@ LEAKS = [
         "        pass\n",
         "tests/operations/test_move.py -k types_of_extensions",
     ),
+    Leak(
+        "a remembered connection is used after its mirror moved",
+        "db/connections.py",
+        "        return connection if is_current else None\n",
+        "        return connection\n",
+        "tests/db/test_schemas.py -k made_room",
+    ),
+    Leak(
+        "a pickled object forgets its mirror",
+        "mirror.py",
+        "        return _restore_alias, (type(self), str(self), self.mirror)\n",
+        "        return str, (str(self),)\n",
+        "tests/db/test_pins.py -k pickled_with",
+    ),
 ]
